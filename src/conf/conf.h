@@ -1,0 +1,133 @@
+/*
+ * conf.h - the settings: one table, one file, one struct passed along.
+ *
+ * Sources, later ones win: built-in default, file, environment
+ * (TALLYD_<SECTION>_<KEY>), -o section.key=value.  A struct conf is made
+ * whole and then never changed; a reload makes another one.
+ * Sizes, ranges and whether a key can change at a reload stand in the table
+ * of conf.c, which tallyd.conf(5) is compared with by a test.
+ * Runs in: all processes.  Suspends: no.  Blocks: on reading the file.
+ */
+#ifndef TALLY_CONF_CONF_H
+#define TALLY_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "tally/addr.h"
+#include "tally/cost.h"
+
+enum conf_durability { CONF_INTERVAL, CONF_STRICT };
+enum conf_meter_scope { CONF_BILLABLE, CONF_ALL };
+enum conf_strict_accepts { CONF_DATABASE, CONF_DISK };
+enum conf_outage_policy { CONF_REFUSE, CONF_OPEN };
+
+struct conf_strings {
+	char **items;
+	size_t n;
+};
+
+struct conf {
+	char *file; /* absolute path it came from, NULL without file */
+	struct {
+		struct conf_strings listen; /* "127.0.0.1:3001" "unix:/p" */
+		uint32_t workers;	    /* default: CPUs online */
+		struct tally_cidr_list trusted_proxies;
+		char *instance; /* names the segment; default from state_dir */
+		char *state_dir; /* absolute */
+		bool reuseport;
+		uint32_t stop_timeout_ms;  /* longest TERM; 5000 */
+		uint32_t drain_timeout_ms; /* longest QUIT, reload; 30000 */
+		struct conf_strings allowed_origins; /* CORS */
+		uint32_t request_timeout_ms; /* first byte to answer; 15000 */
+		uint32_t idle_timeout_ms;    /* keep-alive; 60000 */
+		uint32_t max_connections;    /* per worker; 4096 */
+		uint32_t max_connections_per_address; /* per worker; 1024 */
+		char *pid_file; /* empty: none */
+	} server;
+	struct {
+		enum log_level level;
+		char *file;  /* empty: stderr */
+		bool access; /* a line per request; default yes */
+	} log;
+	struct {
+		struct tally_cidr_list verify_allow;
+	} gate;
+	struct {
+		uint32_t max_keys;	/* 100000 */
+		uint32_t max_users;	/* default 0: as many as keys */
+		uint32_t max_addresses; /* 65536 */
+		uint32_t max_windows; /* windows of named limits; 65536 */
+		uint32_t decision_ring; /* 65536, power of two */
+		uint32_t idempotency;	/* records; 65536 */
+		uint32_t idle_evict_s;	/* 3600 */
+	} shm;
+	struct {
+		char *url;	/* empty: embedded */
+		char *hostaddr; /* empty: resolve by evdns */
+		bool auto_migrate, seed_demo;
+		uint32_t pool_size;  /* connections per worker; 4 */
+		char *embedded_user; /* who runs it when we are root */
+	} database;
+	struct {
+		bool enabled, from_plan;
+		uint32_t key_count, address_count, window_ms;
+	} limits;
+	struct {
+		bool enabled;
+	} quota;
+	struct {
+		bool enabled;
+		uint32_t request_cost_credits; /* 1..1000000 */
+		enum conf_meter_scope meter_scope;
+		uint32_t flush_interval_ms, flush_interval_max_ms;
+		enum conf_durability durability;
+		enum conf_strict_accepts strict_accepts;
+		enum conf_outage_policy outage_policy;
+		uint32_t spool_max_mib;
+		uint32_t strict_timeout_ms; /* longest wait; 5000 */
+	} metering;
+	struct {
+		char *prefix; /* without the underscore; "codexible" */
+		uint32_t max_per_user, refresh_seconds;
+	} keys;
+	struct {
+		struct conf_strings emails; /* lower-cased */
+	} admin;
+	struct tally_cost_table cost; /* [cost], [cost.models] */
+};
+
+struct conf_source {
+	const char *file;	   /* NULL: no file, defaults only */
+	const char *const *overrides; /* "section.key=value"; may be NULL */
+	size_t n_overrides;
+	const char *const *env; /* an environ; NULL: do not look */
+};
+
+/*
+ * Reads, checks and fills all of *conf_r, or says where and what to do:
+ * "tallyd.conf:14: server.workers: 'many' is not a number; give 1 to 64".
+ */
+enum tl_status conf_load(const struct conf_source *src, struct conf **conf_r,
+			 struct tl_err *err) TL_MUST_CHECK;
+void conf_free(struct conf **conf);
+/* TL_INVALID names the first key that differs and needs a restart. */
+enum tl_status conf_check_reload(const struct conf *old, const struct conf *new_,
+				 struct tl_err *err) TL_MUST_CHECK;
+/* Every effective setting as a configuration file. */
+void conf_dump(const struct conf *conf, FILE *out);
+/* For documentation tests: i from 0 until NULL. */
+struct conf_doc {
+	const char *name; /* "server.listen" */
+	const char *def;  /* as written in the file */
+	const char *range; /* words: "1 to 64", "yes or no" */
+	bool reloadable;
+	const char *doc; /* one line */
+};
+const struct conf_doc *conf_doc(size_t i);
+
+#endif

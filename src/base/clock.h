@@ -22,7 +22,10 @@ uint64_t tl_mono_ms(void);
 int64_t tl_wall_us(void);
 
 #define TL_RFC3339_TEXT 32
-/* 2026-03-01T12:34:56.789012Z; without fraction when it is 0. */
+/*
+ * 2026-03-01T12:34:56.789012Z; without fraction when it is 0.  Both formats
+ * stop at the years 0000 and 9999, the ends of what the text can say.
+ */
 size_t tl_rfc3339_format(int64_t wall_us, char dst[TL_RFC3339_TEXT]);
 /* Accepts what RFC 3339 allows, offsets included. */
 bool tl_rfc3339_parse(struct tl_str s, int64_t *wall_us_r);

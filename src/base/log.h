@@ -32,7 +32,9 @@ const char *log_level_name(enum log_level level);
  */
 void log_write(enum log_level level, const char *fields, const char *fmt, ...)
 	TL_PRINTF(3, 4);
-/* A line whose members the caller made whole: access log.  Adds time. */
+/*
+ * The access log: members as in fields, put behind time, level, process, pid.
+ */
 void log_members(enum log_level level, struct tl_str members);
 
 #define log_at(level, ...)                                                     \

@@ -30,7 +30,10 @@ static inline bool tl_str_eq(struct tl_str a, struct tl_str b)
 }
 bool tl_str_ieq(struct tl_str a, struct tl_str b); /* ASCII case folded */
 struct tl_str tl_str_trim(struct tl_str s);	   /* blanks: space, \t\r\n */
-/* Cuts the next piece up to sep from *rest; false when nothing is left. */
+/*
+ * Cuts the next piece up to sep from *rest; false when nothing is left, so a
+ * separator at the end adds no piece.
+ */
 bool tl_str_split(struct tl_str *rest, char sep, struct tl_str *piece_r);
 
 /* A growing buffer.  Always NUL-terminated behind len. */
@@ -59,6 +62,8 @@ size_t tl_fmt_u64(char *dst, uint64_t v);
 void tl_hex(const void *src, size_t len, char *dst); /* 2*len, + NUL */
 bool tl_unhex(struct tl_str hex, void *dst, size_t len); /* either case */
 bool tl_utf8_valid(struct tl_str s, size_t *code_points_r); /* r may be NULL */
+/* Bytes of the well-formed sequence at the front; 0: none. */
+size_t tl_utf8_next(struct tl_str s);
 bool tl_has_control(struct tl_str s); /* C0, DEL (C1 when valid UTF-8) */
 /* Time does not depend on where they differ. */
 bool tl_equal_const_time(const void *a, const void *b, size_t len);

@@ -1,0 +1,48 @@
+/*
+ * metrics.h - counters, one page a process, one writer a page.
+ *
+ * Never reset within an epoch; readers add up all slots.  A dead process's
+ * page is folded into the departed page (slot SHM_SLOT_DEPARTED).
+ */
+#ifndef TALLY_SHM_METRICS_H
+#define TALLY_SHM_METRICS_H
+
+#include "shm/shm.h"
+
+#define SHM_SLOT_MASTER	  0
+#define SHM_SLOT_DEPARTED (SHM_SLOTS - 1)
+
+enum shm_counter {
+	SHM_C_REQUESTS,	    /* HTTP requests answered */
+	SHM_C_CONNECTIONS,  /* accepted */
+	SHM_C_CONNECTIONS_OPEN_DELTA, /* +1 open, -1 close (wraps) */
+	SHM_C_REFUSED_FRAMING, /* refused by the validator */
+	SHM_C_REFUSED_CONNECTIONS, /* over a connection cap */
+	SHM_C_TIMEOUTS,
+	SHM_C_HTTP_2XX, SHM_C_HTTP_4XX, SHM_C_HTTP_5XX, SHM_C_HTTP_OTHER,
+	SHM_C_DECISIONS,
+	SHM_C_DECIDE_OK, SHM_C_DECIDE_UNAUTHORIZED, SHM_C_DECIDE_FORBIDDEN,
+	SHM_C_DECIDE_RATE_LIMITED, SHM_C_DECIDE_QUOTA,
+	SHM_C_DECIDE_UNAVAILABLE, SHM_C_DECIDE_SHADOW,
+	SHM_C_CREDITS,
+	SHM_C_KEY_LOADS, SHM_C_KEY_LOAD_UNKNOWN, SHM_C_KEY_LOAD_FAILED,
+	SHM_C_NEGATIVE_HITS, SHM_C_STRIPE_TIMEOUTS, SHM_C_CELL_BUSY,
+	SHM_C_IDEM_REPLAYS, SHM_C_STRICT_TIMEOUTS,
+	SHM_C_FLUSH_BATCHES, SHM_C_FLUSH_ROWS, SHM_C_FLUSH_FAILURES,
+	SHM_C_FLUSH_DUPLICATES, SHM_C_SPOOL_RECORDS, SHM_C_CHANGES,
+	SHM_C_RESPAWNS,
+	SHM_C_COUNT
+};
+const char *shm_counter_name(enum shm_counter c);
+static inline void shm_count(struct shm *s, enum shm_counter c, uint64_t n)
+{
+	_Atomic uint64_t *w = &s->my_metrics->counter[c];
+
+	/* one writer: a plain add is enough and needs no locked cycle */
+	atomic_store_explicit(
+		w, atomic_load_explicit(w, memory_order_relaxed) + n,
+		memory_order_relaxed);
+}
+uint64_t shm_counter_sum(const struct shm *s, enum shm_counter c);
+
+#endif

@@ -1,6 +1,8 @@
 /*
  * fd.c - see fd.h.
  */
+#include "config.h" /* _GNU_SOURCE */
+
 #include "base/fd.h"
 
 #include <errno.h>

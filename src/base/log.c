@@ -49,7 +49,7 @@ static enum tl_status open_file(const char *path, int *fd_r, struct tl_err *err)
 enum tl_status log_open(const char *path, struct tl_err *err)
 {
 	enum tl_status st;
-	int fd;
+	int fd = -1;
 
 	if (path == NULL || strcmp(path, "stderr") == 0) {
 		log_close();
@@ -67,7 +67,7 @@ enum tl_status log_open(const char *path, struct tl_err *err)
 enum tl_status log_reopen(struct tl_err *err)
 {
 	enum tl_status st;
-	int fd;
+	int fd = -1;
 
 	if (state.path == NULL)
 		return TL_OK;

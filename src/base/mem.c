@@ -1,6 +1,8 @@
 /*
  * mem.c - see mem.h.
  */
+#include "config.h" /* _GNU_SOURCE */
+
 #include "base/mem.h"
 
 #include <errno.h>

@@ -1,6 +1,8 @@
 /*
  * status.c - see status.h.
  */
+#include "config.h" /* _GNU_SOURCE */
+
 #include "base/status.h"
 
 #include <errno.h>

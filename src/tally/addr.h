@@ -8,6 +8,7 @@
 #define TALLY_TALLY_ADDR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -49,7 +50,8 @@ void tally_cidr_list_deinit(struct tally_cidr_list *l);
 /*
  * The client's address: the peer, unless the peer is trusted; then the
  * right-most entry of X-Forwarded-For that is not itself trusted, else
- * X-Real-IP, else the peer.  Malformed entries end the walk there.
+ * X-Real-IP, else the peer.  Malformed entries end the walk there.  A port
+ * behind an entry is ignored, since some proxies write one.
  */
 struct tally_addr tally_addr_client(const struct tally_addr *peer,
 				    const struct tally_cidr_list *trusted,

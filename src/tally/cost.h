@@ -9,6 +9,7 @@
 #ifndef TALLY_TALLY_COST_H
 #define TALLY_TALLY_COST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status.h"

@@ -1,7 +1,7 @@
 /*
  * key.h - the text of API keys (metering.md section 3).
  *
- * Pure but for the digest object, fetched once per process by key_init().
+ * Pure but for the digest object, fetched at the first use in a process.
  */
 #ifndef TALLY_TALLY_KEY_H
 #define TALLY_TALLY_KEY_H

@@ -1,0 +1,168 @@
+/*
+ * http.h - one worker's HTTP server on evhttp, its routes and requests.
+ *
+ * Takes the request through: framing checks, request id, client address,
+ * route, CORS, key and limits, body, handler, one reply, access log, metrics.
+ * The order of checks is metering.md 4.1.
+ * Runs in: worker.  Suspends: only control-plane handlers.
+ */
+#ifndef TALLY_HTTP_HTTP_H
+#define TALLY_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "codec/doc.h"
+#include "codec/shape.h"
+#include "conf/conf.h"
+#include "decide/decide.h"
+
+struct event_base;
+struct evhttp_request;
+struct pg;
+struct pg_pool;
+struct req;
+struct http;
+
+enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_POST = 4, HTTP_PUT = 8,
+       HTTP_DELETE = 16, HTTP_OPTIONS = 32, HTTP_PATCH = 64,
+       HTTP_OTHER = 128, HTTP_ANY = 255 };
+
+/* What authentication a route asks for; one check function a row. */
+enum route_auth {
+	AUTH_NONE,    /* nothing at all, no limit: /health */
+	AUTH_ADDRESS, /* address limit */
+	AUTH_KEY,     /* a good key; its limits */
+	AUTH_ADMIN,   /* a good key whose user is an admin */
+	AUTH_SELF,    /* the handler decides itself: gate, verify */
+};
+enum {
+	ROUTE_INLINE = 1,   /* data plane: runs on the loop's stack, replies
+			     * before it returns, never suspends */
+	ROUTE_METERED = 2,  /* charged when meter_scope = all */
+	ROUTE_QUOTA_FREE = 4, /* never blocked by quota (revoke, rotate) */
+	ROUTE_NO_BODY_TYPE = 8, /* takes no body; a body is ignored (gate) */
+};
+typedef void (*route_fn)(struct req *req);
+struct route { /* one row; tables end with .path NULL */
+	unsigned methods; /* HEAD is allowed wherever GET is */
+	const char *path; /* "/api/keys/{key_id}" */
+	enum route_auth auth;
+	unsigned flags;
+	uint32_t body_max_bytes; /* 0: 16 KiB */
+	const struct shape *in, *out;
+	route_fn handler;
+	const char *summary;
+};
+
+enum caller_kind { CALLER_NONE, CALLER_ADDRESS, CALLER_KEY };
+
+struct req { /* freed by the reply; lives in its own arena */
+	struct http *http;
+	struct evhttp_request *ev; /* NULL once the client is gone */
+	const struct route *route; /* NULL before routing */
+	struct tl_arena arena;
+	unsigned method;
+	struct tl_str path, query; /* path decoded, query raw */
+	struct tl_str request_id;
+	struct tally_addr peer, client;
+	bool forwarded; /* carries X-Forwarded-For, Forwarded or X-Real-IP */
+	uint64_t start_mono_ns;
+	uint64_t deadline_mono_ms;
+	enum doc_format out_format;
+	struct tl_str body; /* raw */
+	enum caller_kind caller;
+	struct decide_out d; /* the caller's decision; valid for AUTH_KEY */
+	bool d_valid;	     /* rate headers come from d */
+	uint64_t commit_gen; /* not 0: reply waits for it (strict) */
+	struct http_req_priv *priv;
+};
+
+struct http_opts {
+	struct event_base *base;
+	const struct conf *conf;
+	struct shm *shm;
+	struct pg_pool *pool;
+	const int *listen_fds; /* owned by the caller (master's) */
+	uint32_t n_listen_fds;
+	const struct route *const *tables; /* NULL-terminated */
+	uint32_t worker;
+	int commit_eventfd; /* signalled when committed_gen rises; -1 */
+	int flusher_eventfd; /* to wake the flusher: strict, policy; -1 */
+};
+enum tl_status http_new(const struct http_opts *o, struct http **http_r,
+			struct tl_err *err) TL_MUST_CHECK;
+void http_stop_accepting(struct http *h);
+/*
+ * Finishes requests in hand; idle keep-alive connections are closed (at
+ * once when `idle_now`, else after their next answer).  done(arg) runs on
+ * the loop when none is left.
+ */
+void http_drain(struct http *h, bool idle_now, void (*done)(void *),
+		void *arg);
+uint32_t http_requests_open(const struct http *h);
+uint32_t http_connections_open(const struct http *h);
+void http_free(struct http **h);
+struct decide *http_decide(struct http *h);
+
+/* ---- what handlers use ---- */
+struct decide *req_decide(struct req *req);
+const struct conf *req_conf(struct req *req);
+struct pg *req_pg(struct req *req); /* suspending calls: not in ROUTE_INLINE */
+/* Header of the request; {NULL,0} when absent. */
+struct tl_str req_header(struct req *req, const char *name);
+/* The one credential: Bearer or X-API-Key.  TL_NOT_FOUND none, TL_INVALID
+ * not Bearer or empty, TL_CONFLICT both and different. */
+enum tl_status req_credential(struct req *req, struct tl_str *key_r);
+/* Path parameter as text; as UUID (bad: 400 sent, false). */
+struct tl_str req_path_param(struct req *req, const char *name);
+bool req_path_uuid(struct req *req, const char *name, struct tl_uuid *u_r);
+/*
+ * Query parameters, decoded.  _next walks all in order (repeatable ones).
+ * _int: absent gives def; bad: 400 sent, false.
+ */
+bool req_query_next(struct req *req, struct tl_str *rest, struct tl_str *name_r,
+		    struct tl_str *value_r); /* start: rest = req->query */
+bool req_query_int(struct req *req, const char *name, int64_t def, int64_t min,
+		   int64_t max, int64_t *v_r);
+/* Body decoded by Content-Type and read by the route's `in` shape; on
+ * trouble the 400/413/415 is sent and false returned. */
+bool req_body(struct req *req, void *struct_r);
+bool req_body_doc(struct req *req, const struct doc **doc_r);
+
+/* A reply header beside the usual ones; name and value are copied. */
+void req_header_add(struct req *req, const char *name, const char *fmt, ...)
+	TL_PRINTF(3, 4);
+/* Exactly one of these ends the request.  req is gone afterwards. */
+void req_reply(struct req *req, unsigned status, const struct doc *body);
+/* body: already in out_format (docw_*); may be empty. */
+void req_reply_buf(struct req *req, unsigned status, struct tl_str body);
+/* "bad_request", "not_found", ... with the words; status by the code. */
+void req_fail(struct req *req, unsigned status, const char *code,
+	      const char *fmt, ...) TL_PRINTF(4, 5);
+/* TL_NOT_FOUND 404, TL_INVALID 400, TL_CONFLICT 409, TL_UNAVAILABLE,
+ * TL_FULL, TL_BUSY, TL_DEADLINE 503, others 500 (logged, no internals). */
+void req_fail_status(struct req *req, enum tl_status st,
+		     const struct tl_err *err);
+/* The refusal of a decision: 401, 403, 429 or 503 in the one error form. */
+void req_refuse(struct req *req, const struct decide_out *d);
+/*
+ * The key of `digest` is not held (DECIDE_LOAD): loads it in a coroutine
+ * (one load at a time per key, others wait for it), then calls
+ * again(req, unknown) on a coroutine's stack.  Database away: 503 sent.
+ */
+void req_load_key(struct req *req, const struct tally_digest *digest,
+		  void (*again)(struct req *req, bool unknown));
+/* Same, from a handler that is a coroutine already.  Suspends: yes.
+ * TL_OK held now, TL_NOT_FOUND unknown, TL_UNAVAILABLE. */
+enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
+			     struct tl_err *err) TL_MUST_CHECK;
+/* Runs fn(req) as a coroutine with the request's deadline (503 if full). */
+void req_spawn(struct req *req, void (*fn)(struct req *req));
+/* Fills d.digest etc. and, after a charge in strict mode, sets commit_gen
+ * and wakes the flusher.  Call it after each charging decision. */
+void req_charged(struct req *req, const struct decide_out *d);
+
+#endif

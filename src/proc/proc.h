@@ -1,0 +1,68 @@
+/*
+ * proc.h - the processes: one table of kinds, one way to start each.
+ *
+ * The master forks them, watches and replaces them; fork, title, signals,
+ * descriptors and back-off are written once.  A new kind is one row in
+ * kinds.c and one _main.
+ */
+#ifndef TALLY_PROC_PROC_H
+#define TALLY_PROC_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "conf/conf.h"
+#include "shm/shm.h"
+
+struct event_base;
+
+/* All a child gets; everything else is closed after fork. */
+struct proc {
+	const struct proc_kind *kind;
+	uint32_t number; /* worker 0, 1, ... */
+	const struct conf *conf;
+	struct shm *shm; /* slot taken */
+	char *conninfo;	 /* of the database, embedded or not */
+	int *listen_fds; /* kinds that listen */
+	uint32_t n_listen_fds;
+	int master_pipe;     /* readable (EOF): the master died */
+	int commit_eventfd;  /* this worker's */
+	const int *commit_eventfds; /* flusher: all workers' */
+	uint32_t n_commit_eventfds;
+	int flusher_eventfd;
+	int ready_pipe; /* write one byte when ready (proc_ready) */
+	struct event_base *base; /* made by proc_child_init */
+	/* what the master asks, set by signals on the child's loop */
+	void (*on_stop)(struct proc *p, bool graceful); /* TERM, QUIT */
+	void *state; /* the kind's own */
+};
+
+struct proc_kind {
+	const char *name; /* "worker" */
+	int (*main)(struct proc *p); /* exit code */
+	uint32_t (*count)(const struct conf *conf);
+	bool listens, needs_pg;
+	unsigned stop_rank; /* lower ranks stop first: workers 1, flusher 9 */
+};
+extern const struct proc_kind PROC_KINDS[]; /* ends with .name NULL */
+
+int worker_main(struct proc *p);
+int flusher_main(struct proc *p);
+
+/* In a child: event base, signal events, master's death, heartbeat. */
+enum tl_status proc_child_init(struct proc *p, struct tl_err *err)
+	TL_MUST_CHECK;
+void proc_ready(struct proc *p);  /* tells the master, slot READY */
+int proc_child_run(struct proc *p); /* the loop; returns the exit code */
+void proc_child_exit(struct proc *p); /* ends the loop after this turn */
+
+/* The master's life: returns the exit code of the program. */
+struct master_opts {
+	const struct conf_source *source; /* for reloads */
+	struct conf *conf;		  /* taken */
+	bool foreground;
+};
+int master_run(struct master_opts *o);
+
+#endif

@@ -51,11 +51,21 @@ void co_wait_init(struct co_wait *w); /* bound to the running coroutine */
  * later wait returns them at once (but see shields).
  */
 enum tl_status co_wait(struct co_wait *w, struct tl_err *err) TL_MUST_CHECK;
+/*
+ * As co_wait, but comes back with TL_OK at due_mono_ms at the latest; w->woken
+ * tells which it was.
+ */
+enum tl_status co_wait_until(struct co_wait *w, uint64_t due_mono_ms,
+			     struct tl_err *err) TL_MUST_CHECK;
 void co_wake(struct co_wait *w); /* from anywhere, idempotent, only queues */
 
 enum tl_status co_sleep_ms(uint64_t ms, struct tl_err *err) TL_MUST_CHECK;
 /* events: EV_READ | EV_WRITE of libevent. */
 enum tl_status co_wait_fd(int fd, short events, struct tl_err *err)
+	TL_MUST_CHECK;
+/* TL_OK with *ready_r false when due_mono_ms came first. */
+enum tl_status co_wait_fd_until(int fd, short events, uint64_t due_mono_ms,
+				bool *ready_r, struct tl_err *err)
 	TL_MUST_CHECK;
 
 struct co_addr {

@@ -20,11 +20,16 @@
 #include "base/status.h"
 #include "base/str.h"
 
-#define DOC_DEPTH_MAX 32
+#define DOC_DEPTH_MAX 32 /* containers inside each other, from outside */
+/* Replies wrap what came in, so they may be deeper than any input. */
+#define DOC_WRITE_DEPTH_MAX (2 * DOC_DEPTH_MAX)
+/* A body with more values is refused: memory is a multiple of its size. */
+#define DOC_VALUES_MAX 65536
 
 enum doc_type {
 	DOC_NULL, DOC_BOOL, DOC_INT, DOC_UINT, DOC_DOUBLE, DOC_STR,
-	DOC_ARRAY, DOC_OBJECT
+	DOC_ARRAY, DOC_OBJECT,
+	DOC_USD /* only from doc_usd, never from a parser */
 };
 enum doc_format { DOC_JSON, DOC_MSGPACK };
 
@@ -39,7 +44,7 @@ struct doc {
 	union {
 		bool boolean;
 		int64_t i;  /* DOC_INT: negative or fits int64 */
-		uint64_t u; /* DOC_UINT: above INT64_MAX */
+		uint64_t u; /* DOC_UINT: above INT64_MAX; DOC_USD: micro-USD */
 		double d;
 		struct tl_str str; /* valid UTF-8, may hold no NUL */
 		const struct doc **items;
@@ -47,13 +52,15 @@ struct doc {
 	};
 };
 
-/* TL_INVALID with the place ("at byte 17") and what is wrong. */
+/* TL_INVALID with the place ("at byte 17") and what is wrong.  Copies. */
 enum tl_status doc_parse(struct tl_arena *a, enum doc_format f,
 			 struct tl_str in, const struct doc **doc_r,
 			 struct tl_err *err) TL_MUST_CHECK;
 void doc_write(const struct doc *d, enum doc_format f, struct tl_buf *out);
 
-const struct doc *doc_get(const struct doc *obj, const char *name); /* NULL */
+/* NULL when obj is no object or has no such member. */
+const struct doc *doc_get(const struct doc *obj, const char *name);
+/* False for 1.0: a number with a fraction or an exponent is no integer. */
 bool doc_is_int(const struct doc *d, int64_t min, int64_t max, int64_t *v_r);
 
 /* Making one.  Strings are borrowed: they must live as long as the arena. */
@@ -62,8 +69,9 @@ struct doc *doc_array(struct tl_arena *a);
 const struct doc *doc_null(void);
 const struct doc *doc_bool(bool v);
 const struct doc *doc_int(struct tl_arena *a, int64_t v);
-const struct doc *doc_double(struct tl_arena *a, double v);
+const struct doc *doc_double(struct tl_arena *a, double v); /* NaN: null */
 const struct doc *doc_str(struct tl_arena *a, struct tl_str s);
+/* A name that is there already gets the new value. */
 void doc_set(struct tl_arena *a, struct doc *obj, const char *name,
 	     const struct doc *value);
 void doc_push(struct tl_arena *a, struct doc *arr, const struct doc *value);
@@ -77,18 +85,23 @@ const struct doc *doc_usd(struct tl_arena *a, uint64_t micro_usd);
 struct doc_writer {
 	struct tl_buf *out;
 	enum doc_format format;
+	bool first; /* nothing written yet in the innermost container */
 	uint32_t depth;
-	uint32_t left[DOC_DEPTH_MAX]; /* values still owed per level */
-	bool first;
+	struct docw_level {
+		uint32_t left; /* values still owed */
+		bool object;
+	} levels[DOC_WRITE_DEPTH_MAX]; /* JSON only */
 };
 void docw_init(struct doc_writer *w, enum doc_format f, struct tl_buf *out);
 void docw_object(struct doc_writer *w, uint32_t n_members);
 void docw_array(struct doc_writer *w, uint32_t n_items);
-void docw_name(struct doc_writer *w, struct tl_str name); /* plain ASCII */
+/* Of our own source: plain ASCII, nothing to escape. */
+void docw_name(struct doc_writer *w, struct tl_str name);
 void docw_str(struct doc_writer *w, struct tl_str s);
 void docw_int(struct doc_writer *w, int64_t v);
 void docw_uint(struct doc_writer *w, uint64_t v);
 void docw_bool(struct doc_writer *w, bool v);
+void docw_double(struct doc_writer *w, double v); /* NaN, infinite: null */
 void docw_null(struct doc_writer *w);
 void docw_usd(struct doc_writer *w, uint64_t micro_usd);
 void docw_doc(struct doc_writer *w, const struct doc *d);

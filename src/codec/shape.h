@@ -14,7 +14,7 @@
 enum shape_kind {
 	SHAPE_BOOL,	/* bool */
 	SHAPE_INT,	/* int64_t, min..max */
-	SHAPE_STR,	/* struct tl_str, min..max code points */
+	SHAPE_STR,	/* struct tl_str, min..max code points after trimming */
 	SHAPE_UUID,	/* struct tl_uuid, text form on the wire */
 	SHAPE_STRS,	/* struct shape_strs, min..max items */
 	SHAPE_OBJECT,	/* struct of .sub */
@@ -55,7 +55,14 @@ struct shape_array {
 
 /*
  * Absent optional members leave their field as it was (so set defaults
- * first).  Unknown members are ignored.  Memory comes from the arena.
+ * first).  A null that SHAPE_NULLABLE allows counts as absent; but where the
+ * field has a has_offset it counts as given and the field is zeroed (a
+ * string's ptr is NULL).  min and max both 0 mean no bounds.  A field whose
+ * offset is SHAPE_NO_OFFSET is checked and not stored; SHAPE_USD and
+ * SHAPE_DATE have no field to store to.  Strings are borrowed from d.
+ * Items of arrays start zeroed, so their defaults need a has_offset.
+ * Unknown members are ignored.  Memory comes from the arena.  After an error
+ * the struct holds what was read so far.
  */
 enum tl_status shape_read(const struct shape *s, struct tl_arena *a,
 			  const struct doc *d, void *struct_r,

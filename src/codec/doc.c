@@ -63,7 +63,8 @@ struct tl_str doc_pool_str(struct doc_pool *p, const char *s, size_t len)
 	struct tl_str copy = { p->text, len };
 
 	tl_assert(len < p->text_left);
-	memcpy(p->text, s, len);
+	if (len > 0) /* an empty string of msgpack-c has no address */
+		memcpy(p->text, s, len);
 	p->text[len] = '\0';
 	p->text += len + 1;
 	p->text_left -= len + 1;

@@ -1,0 +1,320 @@
+#include "config.h" /* _GNU_SOURCE */
+
+#include "lib/daemon.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "base/mem.h"
+#include "lib/client.h"
+#include "lib/cluster.h"
+#include "lib/world.h"
+
+/* Free now; nobody else of this machine's tests asks for it in the moment
+ * until the daemon listens, since the kernel hands ports out in turn. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+	socklen_t len = sizeof(sin);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sin, sizeof(sin)) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&sin, &len) != 0)
+		world_die("no free port: %s", strerror(errno));
+	close(fd);
+	return ntohs(sin.sin_port);
+}
+
+static void arg_add(struct daemon *d, char *arg)
+{
+	d->argv = tl_realloc(d->argv, (d->argc + 2) * sizeof(*d->argv));
+	d->argv[d->argc++] = arg;
+	d->argv[d->argc] = NULL;
+}
+
+void daemon_set(struct daemon *d, const char *setting)
+{
+	arg_add(d, tl_strdup("-o"));
+	arg_add(d, tl_strdup(setting));
+}
+
+static void set_owned(struct daemon *d, char *setting)
+{
+	daemon_set(d, setting);
+	tl_free(setting);
+}
+
+void daemon_setenv(struct daemon *d, const char *name_value)
+{
+	d->env = tl_realloc(d->env, (d->n_env + 1) * sizeof(*d->env));
+	d->env[d->n_env++] = tl_strdup(name_value);
+}
+
+struct daemon *daemon_new(struct cluster *c, const char *const *settings)
+{
+	static unsigned made;
+	struct daemon *d = tl_alloc(sizeof(*d));
+	char name[64];
+
+	made++;
+	d->port = free_port();
+	snprintf(name, sizeof(name), "s%ld-%u", (long)getpid(), made);
+	d->state_dir = world_path(name);
+	if (mkdir(d->state_dir, 0755) != 0)
+		world_die("cannot make '%s'", d->state_dir);
+	d->log_file = tl_asprintf("%s/log", d->state_dir);
+	d->instance =
+		tl_asprintf("%s-%ld-%u", world_tag(), (long)getpid(), made);
+	arg_add(d, world_program("tallyd"));
+	set_owned(d, tl_asprintf("server.listen=127.0.0.1:%u", d->port));
+	set_owned(d, tl_asprintf("server.state_dir=%s", d->state_dir));
+	set_owned(d, tl_asprintf("server.instance=%s", d->instance));
+	daemon_set(d, "server.workers=2");
+	daemon_set(d, "shm.max_keys=4096");
+	daemon_set(d, "database.seed_demo=yes");
+	daemon_set(d, "metering.flush_interval_ms=200");
+	if (c != NULL) {
+		d->conninfo = cluster_create_db(c);
+		set_owned(d, tl_asprintf("database.url=%s", d->conninfo));
+	}
+	while (settings != NULL && *settings != NULL)
+		daemon_set(d, *settings++);
+	return d;
+}
+
+void daemon_spawn(struct daemon *d)
+{
+	size_t i;
+	pid_t pid = fork();
+	int fd;
+
+	if (pid < 0)
+		world_die("fork: %s", strerror(errno));
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		fd = open(d->log_file, O_WRONLY | O_CREAT | O_APPEND, 0644);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		for (i = 0; i < d->n_env; i++)
+			putenv(d->env[i]);
+		execv(d->argv[0], d->argv);
+		_exit(127);
+	}
+	d->pid = pid;
+}
+
+bool daemon_wait_ready(struct daemon *d, unsigned timeout_ms)
+{
+	uint64_t until = test_mono_ns() + timeout_ms * 1000000ull;
+	struct client *c = client_new(d->port);
+	struct reply *r = tl_alloc(sizeof(*r));
+	bool ready = false;
+
+	while (!ready && test_mono_ns() < until) {
+		if (d->pid != 0 && waitpid(d->pid, NULL, WNOHANG) == d->pid) {
+			d->pid = 0;
+			break;
+		}
+		ready = client_get(c, "/health?ready=1", NULL, r) &&
+			r->status == 200;
+		if (!ready)
+			test_sleep_ms(5);
+	}
+	reply_deinit(r);
+	tl_free(r);
+	client_free(&c);
+	return ready;
+}
+
+struct daemon *daemon_start(struct cluster *c, const char *const *settings)
+{
+	struct daemon *d = daemon_new(c, settings);
+	char *log;
+
+	daemon_spawn(d);
+	if (!daemon_wait_ready(d, 60000)) {
+		log = daemon_log(d);
+		world_die("tallyd did not get ready:\n%s", log);
+	}
+	return d;
+}
+
+int daemon_stop(struct daemon *d, int sig, unsigned timeout_ms)
+{
+	uint64_t until = test_mono_ns() + timeout_ms * 1000000ull;
+	int status = -1;
+
+	if (d->pid == 0)
+		return -1;
+	kill(d->pid, sig);
+	while (test_mono_ns() < until) {
+		if (waitpid(d->pid, &status, WNOHANG) == d->pid) {
+			d->pid = 0;
+			return status;
+		}
+		test_sleep_ms(5);
+	}
+	return -1;
+}
+
+void daemon_hup(struct daemon *d)
+{
+	pid_t old[DAEMON_MAX_CHILDREN], now[DAEMON_MAX_CHILDREN];
+	size_t n_old = daemon_children(d, "worker", old), n_now, i, j, same;
+
+	kill(d->pid, SIGHUP);
+	for (i = 0; i < 1500; i++) { /* new workers, ready: all pids differ */
+		test_sleep_ms(10);
+		n_now = daemon_children(d, "worker", now);
+		same = 0;
+		for (j = 0; j < n_now * n_old; j++)
+			same += now[j / n_old] == old[j % n_old];
+		if (n_now > 0 && same == 0)
+			return;
+	}
+	world_die("reload changed no worker");
+}
+
+void daemon_free(struct daemon **dp)
+{
+	struct daemon *d = *dp;
+	size_t i;
+
+	if (d == NULL)
+		return;
+	if (d->pid != 0 && daemon_stop(d, SIGTERM, 15000) == -1)
+		daemon_stop(d, SIGKILL, 5000);
+	for (i = 0; i < d->argc; i++)
+		tl_free(d->argv[i]);
+	for (i = 0; i < d->n_env; i++)
+		tl_free(d->env[i]);
+	tl_free(d->argv);
+	tl_free(d->env);
+	tl_free(d->conninfo);
+	tl_free(d->state_dir);
+	tl_free(d->log_file);
+	tl_free(d->instance);
+	tl_freep(dp);
+}
+
+/* Is pid a running child of parent, with `kind` in its title? */
+static bool is_child(pid_t pid, pid_t parent, const char *kind)
+{
+	char path[64], text[512];
+	const char *p;
+	long ppid;
+	size_t n, i;
+	char state;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return false;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	if (p == NULL || sscanf(p + 1, " %c %ld", &state, &ppid) != 2 ||
+	    ppid != parent || state == 'Z' || state == 'X')
+		return false;
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", (long)pid);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return false;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	for (i = 0; i < n; i++)
+		if (text[i] == '\0')
+			text[i] = ' ';
+	return strncmp(text, "tallyd: ", 8) == 0 && strstr(text, kind) != NULL;
+}
+
+size_t daemon_children(const struct daemon *d, const char *kind,
+		       pid_t pids_r[DAEMON_MAX_CHILDREN])
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *e;
+	size_t n = 0;
+	pid_t pid;
+
+	while (d->pid != 0 && (e = readdir(proc)) != NULL) {
+		pid = (pid_t)strtol(e->d_name, NULL, 10);
+		if (pid > 0 && n < DAEMON_MAX_CHILDREN &&
+		    is_child(pid, d->pid, kind))
+			pids_r[n++] = pid;
+	}
+	closedir(proc);
+	return n;
+}
+
+pid_t daemon_child(const struct daemon *d, const char *kind)
+{
+	pid_t pids[DAEMON_MAX_CHILDREN];
+	unsigned i;
+
+	for (i = 0; i < 1000; i++) {
+		if (daemon_children(d, kind, pids) > 0)
+			return pids[0];
+		test_sleep_ms(10);
+	}
+	world_die("the daemon has no %s", kind);
+}
+
+char *daemon_log(const struct daemon *d)
+{
+	return world_read(d->log_file);
+}
+
+int daemon_ctl(const struct daemon *d, struct json_object **json_r,
+	       const char *const *args)
+{
+	char *program = world_program("tallyctl");
+	char *dir = tl_asprintf("server.state_dir=%s", d->state_dir);
+	char *instance = tl_asprintf("server.instance=%s", d->instance);
+	const char *argv[32] = { program, "-o", dir, "-o", instance, "--json" };
+	size_t n = 6, len = 0;
+	char *text = tl_alloc(1024 * 1024);
+	int fds[2], status = -1;
+	ssize_t got;
+	pid_t pid;
+
+	while (*args != NULL && n < 31)
+		argv[n++] = *args++;
+	if (pipe2(fds, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		world_die("cannot run tallyctl: %s", strerror(errno));
+	if (pid == 0) {
+		dup2(fds[1], 1);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	while (len < 1024 * 1024 - 1 &&
+	       (got = read(fds[0], text + len, 1024 * 1024 - 1 - len)) > 0)
+		len += (size_t)got;
+	close(fds[0]);
+	waitpid(pid, &status, 0);
+	if (json_r != NULL)
+		*json_r = json_tokener_parse(text);
+	tl_free(text);
+	tl_free(program);
+	tl_free(dir);
+	tl_free(instance);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

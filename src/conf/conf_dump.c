@@ -1,0 +1,76 @@
+/*
+ * conf_dump.c - writes a struct conf as a file that conf_load reads back.
+ */
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "conf/setting.h"
+
+/* Where a long value goes on in the next line; the line limit is 190. */
+#define COLUMN 120
+
+/*
+ * Where to cut s: at most COLUMN bytes, and so that neither side begins or
+ * ends in something the reader would take for its own.
+ */
+static size_t cut_at(struct tl_str s)
+{
+	size_t n = COLUMN;
+
+	if (s.len <= COLUMN)
+		return s.len;
+	while (n > 1 && (strchr(" ;#", s.ptr[n]) != NULL ||
+			 strchr(" \\", s.ptr[n - 1]) != NULL))
+		n--;
+	return n;
+}
+
+static void write_value(const char *key, struct tl_str value, FILE *out)
+{
+	fprintf(out, "%s =", key);
+	if (value.len > 0)
+		fputc(' ', out);
+	while (value.len > 0) {
+		size_t n = cut_at(value);
+
+		fwrite(value.ptr, 1, n, out);
+		value.ptr += n;
+		value.len -= n;
+		if (value.len > 0)
+			fputs("\\\n\t", out);
+	}
+	fputc('\n', out);
+}
+
+static void dump_usd(uint64_t nano, FILE *out)
+{
+	fprintf(out, "%llu.%09llu", (unsigned long long)(nano / 1000000000),
+		(unsigned long long)(nano % 1000000000));
+}
+
+void conf_dump(const struct conf *conf, FILE *out)
+{
+	const struct tally_cost_table *t = &conf->cost;
+	const char *section = "";
+	struct tl_buf text;
+
+	tl_buf_init(&text);
+	for (const struct setting *s = SETTINGS; s->section != NULL; s++) {
+		if (strcmp(section, s->section) != 0)
+			fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "",
+				s->section);
+		section = s->section;
+		tl_buf_reset(&text);
+		setting_format(s, conf, &text);
+		write_value(s->key, tl_buf_str(&text), out);
+	}
+	tl_buf_deinit(&text);
+	if (t->n_models > 0)
+		fputs("\n[cost.models]\n", out);
+	for (uint32_t i = 0; i < t->n_models; i++) {
+		fprintf(out, "%s = ", t->models[i].name);
+		dump_usd(t->models[i].rate.prompt_nano_per_1k, out);
+		fputc(',', out);
+		dump_usd(t->models[i].rate.completion_nano_per_1k, out);
+		fputc('\n', out);
+	}
+}

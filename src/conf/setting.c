@@ -1,0 +1,224 @@
+/*
+ * setting.c - the table of settings.
+ *
+ * tallyd.conf(5) and etc/tallyd.conf are compared with it by a test, so a
+ * new row wants a few lines there.  Not reloadable is what is fixed when the
+ * segment, the sockets or the embedded database are made, what happens only
+ * at the start, and what all processes must agree on at any moment: during a
+ * reload workers of both configurations serve side by side.
+ */
+#include "conf/setting.h"
+
+#include "conf/conf.h"
+
+static const char *const level_words[] = { "error", "warn", "info", "debug",
+					   NULL };
+static const char *const durability_words[] = { "interval", "strict", NULL };
+static const char *const meter_scope_words[] = { "billable", "all", NULL };
+static const char *const accepts_words[] = { "database", "disk", NULL };
+static const char *const outage_words[] = { "refuse", "open", NULL };
+
+#define RELOAD  true
+#define RESTART false
+
+#define ROW(sec, k, t, d, reload, text, ...)                                   \
+	{                                                                      \
+		.section = #sec, .key = #k, .name = #sec "." #k, .type = (t),  \
+		.def = (d), .reloadable = (reload), .doc = (text), __VA_ARGS__ \
+	}
+#define AT(member) .offset = offsetof(struct conf, member)
+#define BOOL(sec, k, d, reload, text)                                          \
+	ROW(sec, k, SETTING_BOOL, d, reload, text, AT(sec.k),                  \
+	    .range = "yes or no")
+#define U32(sec, k, d, lo, hi, reload, text)                                   \
+	ROW(sec, k, SETTING_U32, #d, reload, text, AT(sec.k), .min = (lo),     \
+	    .max = (hi), .range = #lo " to " #hi)
+#define WORDS(sec, k, d, list, choice, reload, text)                           \
+	ROW(sec, k, SETTING_ENUM, d, reload, text, AT(sec.k), .words = (list), \
+	    .range = (choice))
+#define STRING(sec, k, d, checker, form, reload, text)                         \
+	ROW(sec, k, SETTING_STRING, d, reload, text, AT(sec.k),                \
+	    .check = (checker), .range = (form))
+#define STRINGS(sec, k, d, checker, form, reload, text, lower)                 \
+	ROW(sec, k, SETTING_STRINGS, d, reload, text, AT(sec.k),               \
+	    .check = (checker), .range = (form), .lower_case = (lower))
+#define CIDRS(sec, k, d, reload, text)                                         \
+	ROW(sec, k, SETTING_CIDRS, d, reload, text, AT(sec.k),                 \
+	    .range = "addresses and networks")
+
+/* clang-format off */
+const struct setting SETTINGS[] = {
+	STRINGS(server, listen, "127.0.0.1:3001", setting_check_listen,
+		"ADDR:PORT, [ADDR]:PORT or unix:/path", RESTART,
+		"where HTTP is served; several are separated by commas",
+		false),
+	ROW(server, workers, SETTING_CPUS, "auto", RELOAD,
+		"processes that serve HTTP; auto is one per CPU online",
+		AT(server.workers), .min = 1, .max = 64,
+		.range = "1 to 64, or auto"),
+	CIDRS(server, trusted_proxies, "", RELOAD,
+		"whose X-Forwarded-For and X-Real-IP are believed"),
+	STRING(server, state_dir, TALLY_LOCALSTATEDIR "/lib/tallyd",
+		setting_check_state_dir, "absolute path", RESTART,
+		"spool, embedded database, control socket"),
+	STRING(server, instance, "", setting_check_instance,
+		"1 to 32 of A-Z a-z 0-9 _ -", RESTART,
+		"names the segment; empty derives it from server.state_dir"),
+	BOOL(server, reuseport, "no", RESTART,
+		"one listening socket per worker instead of a shared one"),
+	U32(server, stop_timeout_ms, 5000, 100, 600000, RELOAD,
+		"longest a fast stop waits for requests in hand"),
+	U32(server, drain_timeout_ms, 30000, 100, 3600000, RELOAD,
+		"longest a graceful stop or a reload waits for connections"),
+	STRINGS(server, allowed_origins, "http://localhost:3000",
+		setting_check_origin, "origins such as https://app.example.com",
+		RELOAD, "web origins that browsers may call from (CORS)",
+		false),
+	U32(server, request_timeout_ms, 15000, 100, 600000, RELOAD,
+		"first byte of a request to its answer"),
+	U32(server, idle_timeout_ms, 60000, 100, 3600000, RELOAD,
+		"how long a kept-alive connection may be silent"),
+	U32(server, max_connections, 4096, 1, 1000000, RELOAD,
+		"connections one worker holds"),
+	U32(server, max_connections_per_address, 1024, 1, 1000000, RELOAD,
+		"connections one worker holds from one address"),
+	STRING(server, pid_file, "", setting_check_path,
+		"absolute path, or empty for none", RESTART,
+		"where the master writes its process id"),
+
+	WORDS(log, level, "info", level_words, "error, warn, info or debug",
+		RELOAD, "the least important lines that are written"),
+	STRING(log, file, "", setting_check_path,
+		"absolute path, or empty for stderr", RESTART,
+		"where log lines go"),
+	BOOL(log, access, "yes", RELOAD, "a line per request"),
+
+	CIDRS(gate, verify_allow, "127.0.0.0/8, ::1", RELOAD,
+		"who may ask /api/verify without a key of scope tally.verify"),
+
+	U32(shm, max_keys, 100000, 16, 16000000, RESTART,
+		"keys the segment holds"),
+	U32(shm, max_users, 0, 0, 16000000, RESTART,
+		"users the segment holds; 0 is as many as keys"),
+	U32(shm, max_addresses, 65536, 64, 16000000, RESTART,
+		"client addresses that are counted at a time"),
+	U32(shm, max_windows, 65536, 64, 16000000, RESTART,
+		"windows of named limits"),
+	U32(shm, decision_ring, 65536, 64, 4194304, RESTART,
+		"decisions kept for tallyctl explain; a power of two"),
+	U32(shm, idempotency, 65536, 64, 4194304, RESTART,
+		"answers kept for Idempotency-Key"),
+	U32(shm, idle_evict_s, 3600, 1, 2592000, RESTART,
+		"entries idle for so long may be reused"),
+
+	ROW(database, url, SETTING_STRING, "", RESTART,
+		"the PostgreSQL to use; empty runs a private one",
+		AT(database.url),
+		.range = "libpq connection string or URI"),
+	STRING(database, hostaddr, "", setting_check_hostaddr,
+		"addresses, one per host of database.url", RESTART,
+		"spares looking the host names up"),
+	BOOL(database, auto_migrate, "yes", RESTART,
+		"apply migrations at the start"),
+	BOOL(database, seed_demo, "no", RESTART,
+		"insert demo users, keys and usage at the start"),
+	U32(database, pool_size, 4, 1, 64, RELOAD,
+		"connections a worker may open"),
+	STRING(database, embedded_user, "postgres", setting_check_user,
+		"name of an unprivileged account", RESTART,
+		"who runs the private PostgreSQL when tallyd is root"),
+
+	BOOL(limits, enabled, "yes", RELOAD, "rate limits as a whole"),
+	BOOL(limits, from_plan, "no", RELOAD,
+		"features.rate_limit of the plan replaces limits.key_count"),
+	U32(limits, key_count, 100, 1, 2147483647, RELOAD,
+		"requests a key may make per window"),
+	U32(limits, address_count, 20, 1, 2147483647, RELOAD,
+		"requests an address may make per window without a key"),
+	U32(limits, window_ms, 60000, 1000, 86400000, RESTART,
+		"length of the window of both"),
+
+	BOOL(quota, enabled, "yes", RELOAD, "daily credits as a whole"),
+
+	BOOL(metering, enabled, "yes", RELOAD, "recording of usage"),
+	U32(metering, request_cost_credits, 1, 1, 1000000, RELOAD,
+		"credits of a request that states no cost"),
+	WORDS(metering, meter_scope, "billable", meter_scope_words,
+		"billable or all", RELOAD,
+		"whether the routes for people cost credits too"),
+	U32(metering, flush_interval_ms, 1000, 10, 60000, RELOAD,
+		"how often usage is written to the database"),
+	U32(metering, flush_interval_max_ms, 15000, 10, 600000, RELOAD,
+		"how far that may stretch when the database is slow"),
+	WORDS(metering, durability, "interval", durability_words,
+		"interval or strict", RESTART,
+		"strict answers a charge after it is stored"),
+	WORDS(metering, strict_accepts, "database", accepts_words,
+		"database or disk", RESTART,
+		"what counts as stored for durability = strict"),
+	WORDS(metering, outage_policy, "refuse", outage_words,
+		"refuse or open", RELOAD,
+		"what happens to charges that cannot be stored anywhere"),
+	U32(metering, spool_max_mib, 1024, 1, 1048576, RELOAD,
+		"size of the spool under server.state_dir"),
+	U32(metering, strict_timeout_ms, 5000, 10, 60000, RELOAD,
+		"longest an answer waits for durability = strict"),
+
+	STRING(keys, prefix, "codexible", setting_check_brand,
+		"1 to 32 of A-Z a-z 0-9 . -", RELOAD,
+		"brand in front of new keys, without the underscore"),
+	U32(keys, max_per_user, 20, 1, 10000, RELOAD,
+		"active keys a user may have"),
+	U32(keys, refresh_seconds, 5, 1, 3600, RELOAD,
+		"how soon changes made in SQL are seen"),
+
+	STRINGS(admin, emails, "", setting_check_email, "e-mail addresses",
+		RELOAD, "users with the role admin", true),
+
+	ROW(cost, prompt_per_1k, SETTING_USD, "0.03", RELOAD,
+		"USD per 1000 prompt tokens",
+		AT(cost.def.prompt_nano_per_1k),
+		.range = "0 to 1000, up to 9 decimals"),
+	ROW(cost, completion_per_1k, SETTING_USD, "0.06", RELOAD,
+		"USD per 1000 completion tokens",
+		AT(cost.def.completion_nano_per_1k),
+		.range = "0 to 1000, up to 9 decimals"),
+	{ .section = NULL },
+};
+/* clang-format on */
+
+_Static_assert(sizeof(SETTINGS) / sizeof(SETTINGS[0]) <= SETTINGS_MAX,
+	       "raise SETTINGS_MAX");
+/* setting_value.c reads and writes every enum as an int. */
+_Static_assert(sizeof(enum log_level) == sizeof(int), "enum is no int");
+_Static_assert(sizeof(enum conf_durability) == sizeof(int), "enum is no int");
+
+const struct setting *setting_find(struct tl_str section, struct tl_str key)
+{
+	for (const struct setting *s = SETTINGS; s->section != NULL; s++)
+		if (tl_str_eq(section, tl_str_c(s->section)) &&
+		    tl_str_eq(key, tl_str_c(s->key)))
+			return s;
+	return NULL;
+}
+
+bool setting_section_known(struct tl_str section)
+{
+	for (const struct setting *s = SETTINGS; s->section != NULL; s++)
+		if (tl_str_eq(section, tl_str_c(s->section)))
+			return true;
+	return false;
+}
+
+const struct conf_doc *conf_doc(size_t i)
+{
+	static _Thread_local struct conf_doc doc;
+	const struct setting *s;
+
+	if (i + 1 >= sizeof(SETTINGS) / sizeof(SETTINGS[0]))
+		return NULL;
+	s = &SETTINGS[i];
+	doc = (struct conf_doc){ s->name, s->def, s->range, s->reloadable,
+				 s->doc };
+	return &doc;
+}

@@ -1,0 +1,172 @@
+/*
+ * setting_check.c - what single values must look like.
+ */
+#include "config.h" /* _GNU_SOURCE: memrchr */
+
+#include "conf/setting.h"
+
+#include <sys/un.h>
+
+#include "tally/addr.h"
+
+#define LISTEN_FORMS "give ADDR:PORT, [ADDR]:PORT or unix:/path"
+
+static bool all_of(struct tl_str s, const char *more)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		      (c >= '0' && c <= '9') || strchr(more, c) != NULL))
+			return false;
+	}
+	return true;
+}
+
+static bool starts(struct tl_str s, struct tl_str front)
+{
+	return s.len >= front.len && memcmp(s.ptr, front.ptr, front.len) == 0;
+}
+
+static struct tl_str behind(struct tl_str s, size_t n)
+{
+	return (struct tl_str){ s.ptr + n, s.len - n };
+}
+
+static enum tl_status refuse(struct tl_err *err, struct tl_str s,
+			     const char *why)
+{
+	return tl_err_set(err, TL_INVALID, "'%.*s' %s", (int)s.len, s.ptr, why);
+}
+
+enum tl_status setting_check_path(struct tl_str s, struct tl_err *err)
+{
+	if (s.len > 0 && s.ptr[0] != '/')
+		return refuse(err, s, "is not absolute; begin it with '/'");
+	return TL_OK;
+}
+
+enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err)
+{
+	if (s.len == 0)
+		return tl_err_set(err, TL_INVALID,
+				  "it is empty; give a directory");
+	return setting_check_path(s, err);
+}
+
+static enum tl_status check_unix(struct tl_str s, struct tl_err *err)
+{
+	struct tl_str path = behind(s, sizeof("unix:") - 1);
+
+	if (path.len < 2 || path.ptr[0] != '/')
+		return refuse(err, s, "has no absolute path; give unix:/path");
+	if (path.len >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return refuse(err, s,
+			      "is too long for a socket; "
+			      "use at most 107 bytes");
+	return TL_OK;
+}
+
+enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err)
+{
+	const char *colon = memrchr(s.ptr, ':', s.len);
+	struct tally_addr addr;
+	struct tl_str host;
+	uint64_t port;
+	bool bracket;
+
+	if (starts(s, TL_STR("unix:")))
+		return check_unix(s, err);
+	if (starts(s, TL_STR("tls:")))
+		return refuse(err, s,
+			      "asks for TLS, which this release cannot "
+			      "serve; put a TLS proxy in front");
+	if (colon == NULL)
+		return refuse(err, s, "has no port; " LISTEN_FORMS);
+	host = (struct tl_str){ s.ptr, (size_t)(colon - s.ptr) };
+	bracket = host.len > 2 && host.ptr[0] == '[' &&
+		  host.ptr[host.len - 1] == ']';
+	if (bracket)
+		host = (struct tl_str){ host.ptr + 1, host.len - 2 };
+	/* [v6] only in brackets, v4 only without. */
+	if (!tally_addr_parse(host, &addr) ||
+	    (memchr(host.ptr, ':', host.len) != NULL) != bracket)
+		return refuse(err, s, "has no numeric address; " LISTEN_FORMS);
+	if (!tl_parse_u64(behind(s, (size_t)(colon - s.ptr) + 1), 1, 65535,
+			  &port))
+		return refuse(err, s, "has no port from 1 to 65535");
+	return TL_OK;
+}
+
+enum tl_status setting_check_instance(struct tl_str s, struct tl_err *err)
+{
+	if (s.len > 32 || !all_of(s, "_-"))
+		return refuse(err, s,
+			      "cannot name a segment; "
+			      "use 1 to 32 of A-Z a-z 0-9 _ -");
+	return TL_OK;
+}
+
+enum tl_status setting_check_origin(struct tl_str s, struct tl_err *err)
+{
+	struct tl_str host = s;
+
+	if (starts(s, TL_STR("https://")))
+		host = behind(s, sizeof("https://") - 1);
+	else if (starts(s, TL_STR("http://")))
+		host = behind(s, sizeof("http://") - 1);
+	/* Browsers send neither path nor upper case, so it would not match. */
+	if (host.ptr == s.ptr || host.len == 0 || !all_of(host, ".-_:[]"))
+		return refuse(err, s,
+			      "is no web origin; give http:// or https://, "
+			      "a host, and a port if it is unusual");
+	for (size_t i = 0; i < host.len; i++)
+		if (host.ptr[i] >= 'A' && host.ptr[i] <= 'Z')
+			return refuse(err, s,
+				      "has upper case, which browsers "
+				      "do not send; write it lower");
+	return TL_OK;
+}
+
+enum tl_status setting_check_hostaddr(struct tl_str s, struct tl_err *err)
+{
+	struct tl_str rest = s, piece;
+	struct tally_addr addr;
+
+	while (tl_str_split(&rest, ',', &piece)) {
+		piece = tl_str_trim(piece);
+		if (!tally_addr_parse(piece, &addr))
+			return refuse(err, piece,
+				      "is not an address; give a numeric one "
+				      "for each host of database.url");
+	}
+	return TL_OK;
+}
+
+enum tl_status setting_check_user(struct tl_str s, struct tl_err *err)
+{
+	if (s.len == 0 || s.len > 32 || s.ptr[0] == '-' || !all_of(s, "_.-"))
+		return refuse(err, s, "is no account name");
+	return TL_OK;
+}
+
+enum tl_status setting_check_brand(struct tl_str s, struct tl_err *err)
+{
+	if (s.len == 0 || s.len > 32 || !all_of(s, ".-"))
+		return refuse(err, s,
+			      "cannot begin a key; "
+			      "use 1 to 32 of A-Z a-z 0-9 . -");
+	return TL_OK;
+}
+
+enum tl_status setting_check_email(struct tl_str s, struct tl_err *err)
+{
+	const char *at = memchr(s.ptr, '@', s.len);
+
+	if (at == NULL || at == s.ptr || at == s.ptr + s.len - 1 ||
+	    s.len > 255 || memchr(s.ptr, ' ', s.len) != NULL)
+		return refuse(err, s,
+			      "is no e-mail address; "
+			      "separate several by commas");
+	return TL_OK;
+}

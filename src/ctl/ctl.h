@@ -43,6 +43,7 @@ struct ctl_arg { /* tables end with .name NULL */
 	const char *name; /* member of "args"; as option: --with-dashes */
 	enum ctl_arg_kind kind;
 	const char *value; /* word for the value in usage texts */
+	bool required;	   /* an option that must be given */
 	const char *doc;
 };
 enum ctl_needs {
@@ -75,6 +76,11 @@ enum tl_status ctl_args_check(const struct ctl_command *c,
 			      const struct doc *args,
 			      struct tl_err *err) TL_MUST_CHECK;
 
+/* What was given: absent flags are false, absent texts have ptr NULL. */
+bool ctl_flag(const struct doc *args, const char *name);
+struct tl_str ctl_text(const struct doc *args, const char *name);
+int64_t ctl_number(const struct doc *args, const char *name, int64_t absent);
+
 /* ---- server ---- */
 
 /*
@@ -85,7 +91,7 @@ enum tl_status ctl_args_check(const struct ctl_command *c,
 struct ctl_call;
 typedef void (*ctl_fn)(void *arg, struct ctl_call *call);
 
-/* Never NULL; a flag or option that was not given is not a member. */
+/* Never NULL; read with ctl_flag and its like. */
 const struct doc *ctl_call_args(const struct ctl_call *call);
 struct tl_arena *ctl_call_arena(struct ctl_call *call); /* until answered */
 void ctl_answer(struct ctl_call *call, const struct doc *result);
@@ -116,7 +122,8 @@ enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
 			      struct tl_err *err) TL_MUST_CHECK;
 /*
  * Closes all and removes the socket file; calls not yet answered are gone
- * and must not be answered any more.  Not for children after fork.
+ * and must not be answered any more.  Not from within a callback, and not
+ * for children after fork (they would remove the file).
  */
 void ctl_server_free(struct ctl_server **server);
 

@@ -28,6 +28,7 @@ struct ctl_conn {
 	struct bufferevent *be;
 	struct ctl_call *call; /* in hand; NULL between calls */
 	bool ends;             /* closed once all is written */
+	bool half_closed;      /* will send no more; still wants answers */
 	bool waits_for_end;    /* a stop was answered: stays to the end */
 };
 

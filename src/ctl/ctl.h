@@ -115,6 +115,7 @@ struct ctl_server;
 /*
  * Listens on <state_dir>/ctl.sock; a socket file that is there is replaced,
  * so the caller must hold the instance lock.  base and cb->arg outlive it.
+ * SIGPIPE must be ignored: clients leave whenever they like.
  */
 enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
 			      const struct ctl_callbacks *cb,

@@ -80,6 +80,7 @@ static void daemon_main(int ready_fd)
 	const struct ctl_callbacks cb = { on_status, on_reload, on_stop, who };
 	struct ctl_server *s;
 
+	(void)signal(SIGPIPE, SIG_IGN); /* as every process of tallyd */
 	base = event_base_new();
 	if (ctl_server_new(base, dir, &cb, &s, &err) != TL_OK) {
 		(void)fprintf(stderr, "%s\n", err.text);
@@ -284,7 +285,7 @@ static const struct {
 	{ "\4\0\0\0null", 8, "needs the string 'cmd'" },
 	{ "\2\0\0\0{]", 6, "at byte" },
 	{ "\12\0\0\0{\"cmd\":12}", 14, "needs the string 'cmd'" },
-	{ "\32\0\0\0{\"cmd\":\"stop\",\"args\":[1]}", 30, "not an object" },
+	{ "\31\0\0\0{\"cmd\":\"stop\",\"args\":[1]}", 29, "not an object" },
 };
 
 START_TEST(garbage_is_refused_and_the_next_frame_is_heard)

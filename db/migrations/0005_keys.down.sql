@@ -1,0 +1,1 @@
+DROP FUNCTION tallyd.key_insert;

@@ -1,0 +1,33 @@
+-- The flusher's way into the database; the rules are in the migration.
+
+-- name: flush_node_open :one
+-- Takes (node, epoch) for a live segment, replacing other epochs of the node;
+-- the number of its last batch that was applied, 0 for a new one.
+-- SQLSTATE TL002: another epoch has replaced this one.
+SELECT tallyd.flush_node_open(:node, :epoch) AS "last_seq!";
+
+-- name: flush_apply :one
+-- Applies one batch: 'applied' or 'duplicate'.  Arrays of a group have equal
+-- length.  replay: from a spool, so a replaced epoch is welcome.
+-- SQLSTATE TL001: a batch before is missing; TL002: epoch was replaced.
+SELECT tallyd.flush_apply(:node, :epoch, :seq, :replay,
+	:user_ids, :key_ids, :days, :credits, :requests, :costs, :last_used_us,
+	:idem_key_ids, :idem_keys, :idem_body_hashes, :idem_days,
+	:idem_credits, :idem_costs, :idem_used, :idem_limits, :idem_requests,
+	:idem_at_us) AS "outcome!";
+
+-- name: idempotency_find :one
+-- The answer that was given under this key since then (the caller says 24 h
+-- ago by its own clock).
+SELECT body_hash, day, credits, cost_micro_usd, used, daily_limit, requests, at
+  FROM tallyd.idempotency_record
+ WHERE key_id = :key_id AND idem_key = :idem_key AND at > :since;
+
+-- name: idempotency_trim :exec
+-- Forgets answers from before then, at most :max of them.
+DELETE FROM tallyd.idempotency_record i
+ USING (SELECT key_id, idem_key FROM tallyd.idempotency_record
+	 WHERE at <= :before
+	 ORDER BY at
+	 LIMIT :max::int8) old
+ WHERE i.key_id = old.key_id AND i.idem_key = old.idem_key;

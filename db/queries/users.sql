@@ -1,0 +1,39 @@
+-- Users.
+
+-- name: user_insert :one
+-- Makes a user on the plan of that name; no row when there is no such plan,
+-- TL_CONFLICT (users_email_key) when the e-mail is taken.
+INSERT INTO users (email, name, plan_id)
+SELECT :email, :name?, p.plan_id FROM plans p WHERE p.name = :plan
+RETURNING user_id, plan_id;
+
+-- name: user_find_by_email :one
+-- E-mail without regard to case.
+SELECT user_id, email, name, plan_id, status, created_at
+  FROM users
+ WHERE lower(email) = lower(:email);
+
+-- name: user_view :one
+-- What a user is shown of himself.
+SELECT u.email, u.name, p.name AS plan, u.status
+  FROM users u JOIN plans p ON p.plan_id = u.plan_id
+ WHERE u.user_id = :user_id;
+
+-- name: user_load_many :many
+-- What the segment holds of these users, usage as of :day; unknown ids give
+-- no row.
+SELECT u.user_id, u.plan_id, u.status = 'suspended' AS "suspended!",
+       d.credits AS "base_credits!", d.requests AS "base_requests!",
+       o.limit_ids AS "override_limit_ids!", o.counts AS "override_counts!"
+  FROM unnest(:user_ids::uuid[]) AS w (user_id)
+  JOIN users u ON u.user_id = w.user_id
+ CROSS JOIN LATERAL (
+	SELECT coalesce(sum(credits_used), 0)::int8 AS credits,
+	       coalesce(sum(request_count), 0)::int8 AS requests
+	  FROM daily_usage
+	 WHERE user_id = u.user_id AND date = :day) d
+ CROSS JOIN LATERAL (
+	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
+	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
+	  FROM limit_overrides WHERE user_id = u.user_id) o
+ LIMIT :max::int8;

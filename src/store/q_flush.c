@@ -1,0 +1,163 @@
+/*
+ * q_flush.c - generated from db/queries/flush.sql: make queries, do not edit.
+ */
+#include "store/q_flush.h"
+
+/* clang-format off */
+
+#include <stddef.h>
+
+#include "pg/pg.h"
+
+static const uint32_t flush_node_open_oids[] = { 25, 20 };
+static const struct pg_column flush_node_open_columns[] = {
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_flush_node_open_row, last_seq) },
+};
+static const struct pg_statement flush_node_open_statement = {
+	.name = "flush_node_open",
+	.sql =
+		"SELECT tallyd.flush_node_open($1, $2) AS \"last_seq!\"",
+	.param_oids = flush_node_open_oids,
+	.n_params = 2,
+	.columns = flush_node_open_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_flush_node_open_row),
+};
+
+enum tl_status q_flush_node_open(struct pg *pg,
+		const struct q_flush_node_open_params *p,
+		struct tl_arena *arena, struct q_flush_node_open_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TEXT, .str = p->node },
+		{ .type = PG_INT8, .i8 = p->epoch },
+	};
+
+	return pg_one(pg, &flush_node_open_statement, params, arena, row_r, err);
+}
+
+static const uint32_t flush_apply_oids[] = { 25, 20, 20, 16, 2951, 2951, 1182, 1016, 1016, 1016, 1016, 2951, 1009, 1001, 1182, 1016, 1016, 1016, 1016, 1016, 1016 };
+static const struct pg_column flush_apply_columns[] = {
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_flush_apply_row, outcome) },
+};
+static const struct pg_statement flush_apply_statement = {
+	.name = "flush_apply",
+	.sql =
+		"SELECT tallyd.flush_apply($1, $2, $3, $4,\n"
+		"\t$5, $6, $7, $8, $9, $10, $11,\n"
+		"\t$12, $13, $14, $15,\n"
+		"\t$16, $17, $18, $19, $20,\n"
+		"\t$21) AS \"outcome!\"",
+	.param_oids = flush_apply_oids,
+	.n_params = 21,
+	.columns = flush_apply_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_flush_apply_row),
+};
+
+enum tl_status q_flush_apply(struct pg *pg,
+		const struct q_flush_apply_params *p,
+		struct tl_arena *arena, struct q_flush_apply_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TEXT, .str = p->node },
+		{ .type = PG_INT8, .i8 = p->epoch },
+		{ .type = PG_INT8, .i8 = p->seq },
+		{ .type = PG_BOOL, .boolean = p->replay },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->user_ids },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->key_ids },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_DATE), .array = p->days },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->credits },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->requests },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->costs },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->last_used_us },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->idem_key_ids },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->idem_keys },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA), .array = p->idem_body_hashes },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_DATE), .array = p->idem_days },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_credits },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_costs },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_used },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_limits },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_requests },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_at_us },
+	};
+
+	return pg_one(pg, &flush_apply_statement, params, arena, row_r, err);
+}
+
+static const uint32_t idempotency_find_oids[] = { 2950, 25, 1184 };
+static const struct pg_column idempotency_find_columns[] = {
+	{ .type = PG_BYTEA,
+	  .offset = offsetof(struct q_idempotency_find_row, body_hash) },
+	{ .type = PG_DATE,
+	  .offset = offsetof(struct q_idempotency_find_row, day) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_find_row, credits) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_find_row, cost_micro_usd) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_find_row, used) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_find_row, daily_limit) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_find_row, requests) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_idempotency_find_row, at_us) },
+};
+static const struct pg_statement idempotency_find_statement = {
+	.name = "idempotency_find",
+	.sql =
+		"SELECT body_hash, day, credits, cost_micro_usd, used, daily_limit, requests, at\n"
+		"  FROM tallyd.idempotency_record\n"
+		" WHERE key_id = $1 AND idem_key = $2 AND at > $3",
+	.param_oids = idempotency_find_oids,
+	.n_params = 3,
+	.columns = idempotency_find_columns,
+	.n_columns = 8,
+	.row_bytes = sizeof(struct q_idempotency_find_row),
+};
+
+enum tl_status q_idempotency_find(struct pg *pg,
+		const struct q_idempotency_find_params *p,
+		struct tl_arena *arena, struct q_idempotency_find_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_UUID, .uuid = p->key_id },
+		{ .type = PG_TEXT, .str = p->idem_key },
+		{ .type = PG_TIMESTAMPTZ, .i8 = p->since_us },
+	};
+
+	return pg_one(pg, &idempotency_find_statement, params, arena, row_r, err);
+}
+
+static const uint32_t idempotency_trim_oids[] = { 1184, 20 };
+static const struct pg_statement idempotency_trim_statement = {
+	.name = "idempotency_trim",
+	.sql =
+		"DELETE FROM tallyd.idempotency_record i\n"
+		" USING (SELECT key_id, idem_key FROM tallyd.idempotency_record\n"
+		"\t WHERE at <= $1\n"
+		"\t ORDER BY at\n"
+		"\t LIMIT $2::int8) old\n"
+		" WHERE i.key_id = old.key_id AND i.idem_key = old.idem_key",
+	.param_oids = idempotency_trim_oids,
+	.n_params = 2,
+};
+
+enum tl_status q_idempotency_trim(struct pg *pg,
+		const struct q_idempotency_trim_params *p,
+		uint64_t *affected_r, struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TIMESTAMPTZ, .i8 = p->before_us },
+		{ .type = PG_INT8, .i8 = p->max },
+	};
+
+	return pg_exec(pg, &idempotency_trim_statement, params, affected_r, err);
+}

@@ -26,7 +26,13 @@ struct pg_pool_opts {
 	uint32_t queue_max;	 /* waiters; beyond: TL_FULL */
 	uint32_t statement_timeout_ms;
 };
-/* Needs co_init.  Connects in the background. */
+/* Whether the string can be read at all; tries nothing.  TL_INVALID. */
+enum tl_status pg_conninfo_check(const char *conninfo, const char *hostaddr,
+				 struct tl_err *err) TL_MUST_CHECK;
+/*
+ * Needs co_init.  Connects in the background; with a string that can not be
+ * read the pool stays in trouble.
+ */
 struct pg_pool *pg_pool_new(const struct pg_pool_opts *o);
 /* After the last coroutine ended. */
 void pg_pool_free(struct pg_pool **pool);
@@ -96,6 +102,12 @@ enum tl_status pg_exec(struct pg *pg, const struct pg_statement *st,
 		       struct tl_err *err) TL_MUST_CHECK;
 /* The constraint of the last TL_CONFLICT of this coroutine's err, or "". */
 const char *pg_err_constraint(const struct tl_err *err);
+/*
+ * Its SQLSTATE, or "".  A function of ours refuses with a state of class TL
+ * (RAISE EXCEPTION … USING ERRCODE = 'TL002'): status TL_CONFLICT, "TL002".
+ * Both answers are borrowed until the next question.
+ */
+const char *pg_err_sqlstate(const struct tl_err *err);
 
 /*
  * BEGIN, fn, COMMIT or ROLLBACK, release: the only way to a transaction.
@@ -108,7 +120,8 @@ enum tl_status pg_transaction(struct pg *pg, pg_tx_fn fn, void *arg,
 
 /*
  * LISTEN on a direct connection of its own.  fn runs on the loop's stack at
- * each notification and after each (re)connect.
+ * each notification (those that arrive together count once) and after each
+ * (re)connect, because what was told in between is lost.
  */
 struct pg_listener;
 struct pg_listener *pg_listener_new(const struct pg_pool_opts *o,

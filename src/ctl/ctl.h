@@ -98,8 +98,18 @@ void ctl_answer(struct ctl_call *call, const struct doc *result);
 void ctl_refuse(struct ctl_call *call, const struct tl_err *err);
 
 struct ctl_callbacks {
-	/* An object of what only the master knows; see tallyctl(8). */
+	/*
+	 * An object of what only the master knows: "version", "pid",
+	 * "uptime_ms", "conf_file" (or null), "conf_generation", "state"
+	 * ("starting", "running", "reloading", "stopping").
+	 */
 	ctl_fn status;
+	/*
+	 * {"url":"..."}: the connection string in use, embedded or not, so
+	 * that tallyctl reaches the same database as the daemon.  Goes to
+	 * the allowed peers only; never log it.
+	 */
+	ctl_fn database;
 	/* Answers when the new workers serve, or the reload was refused. */
 	ctl_fn reload;
 	/*

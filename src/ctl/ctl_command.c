@@ -65,6 +65,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "reload", NULL, "read the configuration again", CTL_DAEMON, true },
 	{ "stop", stop_args, "stop the daemon and wait until it is gone",
 	  CTL_DAEMON, true },
+	{ "database", NULL, "connection string of the daemon's database",
+	  CTL_DAEMON, true },
 	{ "key create", key_create_args, "make a key; shown this once",
 	  CTL_DATABASE, false },
 	{ "key list", key_list_args, "keys, newest first", CTL_DATABASE,

@@ -144,12 +144,22 @@ void ctl_refuse(struct ctl_call *call, const struct tl_err *err)
 static ctl_fn callback_of(const struct ctl_server *s,
 			  const struct ctl_command *cmd)
 {
-	if (strcmp(cmd->name, "status") == 0)
-		return s->cb.status;
-	if (strcmp(cmd->name, "reload") == 0)
-		return s->cb.reload;
-	tl_assert(strcmp(cmd->name, "stop") == 0); /* the table says served */
-	return s->cb.stop;
+	const struct {
+		const char *name;
+		ctl_fn fn;
+	} served[] = {
+		{ "status", s->cb.status },
+		{ "database", s->cb.database },
+		{ "reload", s->cb.reload },
+		{ "stop", s->cb.stop },
+	};
+
+	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {
+		if (strcmp(cmd->name, served[i].name) == 0)
+			return served[i].fn;
+	}
+	tl_assert(!"a command is served that has no callback");
+	return NULL;
 }
 
 static enum tl_status call_parse(struct ctl_call *call, struct tl_str body,

@@ -77,7 +77,11 @@ static void on_stop(void *arg, struct ctl_call *call)
 static void daemon_main(int ready_fd)
 {
 	static char who[] = "tests";
-	const struct ctl_callbacks cb = { on_status, on_reload, on_stop, who };
+	const struct ctl_callbacks cb = { .status = on_status,
+					  .database = on_status,
+					  .reload = on_reload,
+					  .stop = on_stop,
+					  .arg = who };
 	struct ctl_server *s;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* as every process of tallyd */

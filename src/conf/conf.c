@@ -98,10 +98,15 @@ static enum tl_status unknown(struct tl_str section, struct tl_str key,
 	/* The likely cause is a key under the wrong section. */
 	while (s->section != NULL && !tl_str_eq(key, tl_str_c(s->key)))
 		s++;
+	if (section.len == 0 && s->section != NULL)
+		return tl_err_set(err, TL_INVALID,
+				  "'%.*s' has no section in front of it; "
+				  "there is '%s'",
+				  (int)key.len, key.ptr, s->name);
 	if (section.len == 0)
 		return tl_err_set(err, TL_INVALID,
-				  "'%.*s' stands before any [section]; put it "
-				  "under one",
+				  "'%.*s' has no section in front of it; "
+				  "tallyd.conf(5) lists them",
 				  (int)key.len, key.ptr);
 	if (s->section != NULL)
 		return tl_err_set(err, TL_INVALID,
@@ -212,7 +217,8 @@ static enum tl_status set_from_option(struct loader *l, const char *option,
 	value = tl_str_trim(tl_str_c(eq + 1));
 	key = name;
 	section = (struct tl_str){ "", 0 };
-	(void)tl_str_split(&key, '.', &section);
+	if (memchr(name.ptr, '.', name.len) != NULL)
+		(void)tl_str_split(&key, '.', &section);
 	s = setting_find(section, key);
 	if (name.len > models.len &&
 	    memcmp(name.ptr, models.ptr, models.len) == 0) {

@@ -120,7 +120,7 @@ enum tl_status conf_check_reload(const struct conf *old, const struct conf *new_
 				 struct tl_err *err) TL_MUST_CHECK;
 /* Every effective setting as a configuration file. */
 void conf_dump(const struct conf *conf, FILE *out);
-/* For documentation tests: i from 0 until NULL. */
+/* For documentation tests: i from 0 until NULL; good until the next call. */
 struct conf_doc {
 	const char *name; /* "server.listen" */
 	const char *def;  /* as written in the file */

@@ -105,6 +105,7 @@ struct shm_head {
 	_Alignas(64) _Atomic uint64_t extras_free;
 	_Atomic uint64_t extras_fresh;
 	_Atomic uint64_t extras_live;
+	_Atomic uint64_t sweep; /* janitor's round over the keys */
 	_Alignas(64) _Atomic uint64_t ring_next; /* decision ring position */
 	/* flusher */
 	_Alignas(64) _Atomic uint64_t flush_gen;     /* raised before a scan */
@@ -237,7 +238,8 @@ struct shm_user {
 	_Atomic uint32_t extras;  /* index+1 */
 	_Atomic uint32_t free_next;
 	_Atomic uint64_t last_used_ms;
-	uint8_t pad[40];
+	_Atomic uint32_t mark; /* sweep that saw a key of it */
+	uint8_t pad[36];
 };
 _Static_assert(sizeof(struct shm_user) == 128, "changed? bump SHM_LAYOUT");
 
@@ -253,7 +255,7 @@ struct shm_extras {
 	_Atomic uint32_t free_next;
 	uint32_t next;	     /* index+1 of the next chunk; 0 last */
 	uint8_t has_scopes, has_cidrs, has_overrides, pad;
-	uint32_t mark;	     /* janitor's sweep number */
+	_Atomic uint32_t mark; /* sweep that saw it named */
 	uint8_t items[256 - 32];
 };
 _Static_assert(sizeof(struct shm_extras) == 256, "changed? bump SHM_LAYOUT");

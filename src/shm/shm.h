@@ -57,17 +57,15 @@ enum shm_found {
 	SHM_FOUND_NONE,	 /* made fresh */
 	SHM_FOUND_CLEAN, /* the last master stopped in order */
 	SHM_FOUND_READY, /* it died; slots must be dead, then verified */
-	SHM_FOUND_OTHER, /* kept aside under `<name>.kept` and made fresh;
-			  * why is in err.text though the status is TL_OK */
+	SHM_FOUND_RESIZE, /* whole, but made for other sizes or another
+			   * limits.window_ms: shm_resize it */
+	SHM_FOUND_OTHER, /* not usable: kept aside under `<name>.kept` and made
+			  * fresh; err says why though the status is TL_OK */
 };
 /*
- * For the master.  Attaches what fits (layout, sizes, boot, window_ms) or
+ * For the master.  Attaches what is whole (magic, layout, checksum, boot) or
  * makes a fresh one.  TL_FULL: /dev/shm too small, says bytes and cure.
- * A segment whose sizes or window differ is converted by salvage: what is
- * not flushed yet is handed to `salvage` record by record.
  */
-typedef void (*shm_salvage_fn)(void *arg, const struct shm_record *records,
-			       uint32_t n, uint64_t epoch);
 enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 			       struct shm **shm_r, enum shm_found *found_r,
 			       struct tl_err *err) TL_MUST_CHECK;
@@ -75,8 +73,17 @@ enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 bool shm_slots_alive(const struct shm *s, uint64_t *pid_r);
 /* READY found: checks all, rebuilds the free lists, frees dead INITs. */
 enum tl_status shm_verify(struct shm *s, struct tl_err *err) TL_MUST_CHECK;
+/*
+ * Growth or shrinking, with no process running: copies all live state into a
+ * segment of the new sizes and takes its place, same epoch and sequence,
+ * next generation.  TL_FULL: more live keys than the new size holds.
+ */
+enum tl_status shm_resize(const char *instance, const struct shm_sizes *z,
+			  struct shm **shm, struct tl_err *err) TL_MUST_CHECK;
 /* What was not handed over yet (pending usage, sealed batches' contents are
  * part of it since `flushed` did not move): for another segment's spool. */
+typedef void (*shm_salvage_fn)(void *arg, const struct shm_record *records,
+			       uint32_t n, uint64_t epoch);
 void shm_salvage(const struct shm *s, shm_salvage_fn fn, void *arg);
 /* Keeps the object as `<name>.kept` and makes a fresh one in its place. */
 enum tl_status shm_make_fresh(const char *instance, const struct shm_sizes *z,
@@ -84,7 +91,7 @@ enum tl_status shm_make_fresh(const char *instance, const struct shm_sizes *z,
 	TL_MUST_CHECK;
 void shm_mark_clean(struct shm *s);
 void shm_close(struct shm **s);
-void shm_unlink(const char *instance);
+void shm_remove(const char *instance); /* unlinks the object */
 
 /* For tallyctl: read-only, works when no daemon runs. */
 enum tl_status shm_open_reader(const char *instance, struct shm **shm_r,

@@ -34,9 +34,14 @@ uint64_t shm_key_credits(const struct shm_key *k, uint32_t day);
 struct shm_scan {
 	bool full;	    /* all keys, not only dirty ones */
 	uint32_t next_word; /* where the next batch goes on */
+	uint32_t next_idem_word;
 	bool done;
 };
-/* Begins a scan: raises flush_gen (returned in the batch's scan_gen). */
+/*
+ * Begins a scan: raises flush_gen (returned, and in the batch's scan_gen).
+ * No batch may be SEALED then: confirm what is left first.  Within one scan
+ * batches hold different keys, so two of them may be in work.
+ */
 uint64_t shm_scan_begin(struct shm *s, struct shm_scan *scan, bool full);
 /*
  * Fills a free batch slot from where the scan stands and seals it with the

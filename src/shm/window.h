@@ -7,7 +7,7 @@
  * (`mine`); see window.c.  An admission stays charged for at most W + W/14.
  * GCRA: generic cell rate algorithm (ITU-T I.371), one word, the theoretical
  * arrival time.
- * now_ns: monotonic clock since the segment's creation.
+ * Time is the monotonic clock, counted from the segment's creation (base_ns).
  */
 #ifndef TALLY_SHM_WINDOW_H
 #define TALLY_SHM_WINDOW_H
@@ -26,10 +26,11 @@ struct shm_window_result {
 			    * refused: until enough is free for cost */
 };
 
+/* A reading that proves too old is replaced by a fresh one of the clock. */
 void shm_window_check(_Atomic uint64_t ring[SHM_CELLS], uint64_t window_ns,
-		      uint32_t limit, uint32_t cost, uint64_t now_ns,
-		      uint64_t (*reread)(void *), void *arg,
-		      struct shm_ticket *t_r, struct shm_window_result *r_r);
+		      uint32_t limit, uint32_t cost, uint64_t base_ns,
+		      uint64_t now_mono_ns, struct shm_ticket *t_r,
+		      struct shm_window_result *r_r);
 /* As check, writes nothing (dry run, headers). */
 void shm_window_peek(const _Atomic uint64_t ring[SHM_CELLS],
 		     uint64_t window_ns, uint32_t limit, uint32_t cost,

@@ -1,0 +1,16 @@
+/*
+ * segment.h - what the files of this room share about the object itself.
+ */
+#ifndef TALLY_SHM_SEGMENT_H
+#define TALLY_SHM_SEGMENT_H
+
+#include "shm/shm.h"
+
+/* A fresh object; `like`: epoch, clock and seed of another one, or NULL. */
+enum tl_status segment_create(const char *name, const struct shm_sizes *z,
+			      const struct shm_constants *like,
+			      struct shm **shm_r, struct tl_err *err)
+	TL_MUST_CHECK;
+void shm_unlink_name(const char *name);
+
+#endif

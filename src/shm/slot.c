@@ -1,0 +1,199 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "shm/metrics.h"
+#include "shm/shm.h"
+
+/* Start time in clock ticks since boot: with the pid it names one process. */
+static uint64_t start_ticks(uint64_t pid)
+{
+	char path[64], line[1024], *p;
+	unsigned long long ticks = 0;
+	FILE *f;
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/%llu/stat",
+		 (unsigned long long)pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	p = fgets(line, sizeof(line), f);
+	fclose(f);
+	/* the name in brackets may hold blanks: count from the last ')' */
+	p = p != NULL ? strrchr(line, ')') : NULL;
+	for (i = 0; p != NULL && i < 20; i++)
+		p = strchr(p + 1, ' ');
+	if (p != NULL)
+		ticks = strtoull(p, NULL, 10);
+	return ticks;
+}
+
+void shm_slot_take(struct shm *s, uint32_t slot, const char *kind,
+		   uint32_t number, uint64_t spawn)
+{
+	struct shm_slot *p = &s->slots[slot];
+
+	tl_assert(slot < SHM_SLOTS);
+	s->slot = slot;
+	s->identity = ((uint64_t)slot << 48) | (spawn & 0xffffffffffffULL);
+	s->my_metrics = &s->metrics[slot];
+	atomic_store(&p->gc_epoch, SHM_EPOCH_IDLE);
+	atomic_store(&p->identity, s->identity);
+	atomic_store(&p->pid, (uint64_t)getpid());
+	atomic_store(&p->start_ticks, start_ticks((uint64_t)getpid()));
+	atomic_store(&p->number, number);
+	atomic_store(&p->beat_mono_ms, tl_mono_ms());
+	atomic_store(&p->started_mono_ms, tl_mono_ms());
+	snprintf(p->kind, sizeof(p->kind), "%s", kind);
+	atomic_store(&p->state, SHM_SLOT_STARTING);
+}
+
+void shm_slot_set_state(struct shm *s, enum shm_slot_state st)
+{
+	atomic_store(&s->slots[s->slot].state, (uint64_t)st);
+}
+
+void shm_slot_beat(struct shm *s)
+{
+	atomic_store(&s->slots[s->slot].beat_mono_ms, tl_mono_ms());
+}
+
+/*
+ * Folds the dead one's counters into the departed page.  Its own page goes
+ * to zero word by word, each added before it is cleared: a reader may see
+ * one counter twice for an instant, never less than before.
+ */
+static void fold_metrics(struct shm *s, uint32_t slot)
+{
+	struct shm_metrics *from = &s->metrics[slot];
+	struct shm_metrics *to = &s->metrics[SHM_SLOT_DEPARTED];
+	uint32_t i;
+
+	for (i = 0; i < SHM_COUNTERS; i++) {
+		uint64_t v = atomic_load(&from->counter[i]);
+
+		if (v == 0)
+			continue;
+		if (i != SHM_C_CONNECTIONS_OPEN_DELTA)
+			atomic_fetch_add(&to->counter[i], v);
+		atomic_store(&from->counter[i], 0);
+	}
+}
+
+void shm_slot_reap(struct shm *s, uint32_t slot)
+{
+	struct shm_slot *p = &s->slots[slot];
+
+	atomic_store(&p->state, SHM_SLOT_DEAD);
+	atomic_store(&p->gc_epoch, SHM_EPOCH_IDLE);
+	atomic_store(&p->pid, 0);
+	fold_metrics(s, slot);
+	/* its dirty bits may be missing, its claims are free again */
+	atomic_store(&s->head->full_scan_wanted, 1);
+}
+
+bool shm_slots_alive(const struct shm *s, uint64_t *pid_r)
+{
+	uint32_t i;
+
+	for (i = 0; i < SHM_SLOTS; i++) {
+		uint64_t pid = atomic_load(&s->slots[i].pid);
+
+		if (pid == 0 || pid == (uint64_t)getpid() ||
+		    (kill((pid_t)pid, 0) < 0))
+			continue;
+		if (start_ticks(pid) !=
+		    atomic_load(&s->slots[i].start_ticks))
+			continue; /* the number was given to another one */
+		*pid_r = pid;
+		return true;
+	}
+	return false;
+}
+
+bool shm_identity_alive(const struct shm *s, uint64_t identity)
+{
+	uint32_t slot = (uint32_t)(identity >> 48);
+	uint64_t st;
+
+	if (slot >= SHM_SLOTS)
+		return false;
+	st = atomic_load(&s->slots[slot].state);
+	return st != SHM_SLOT_FREE && st != SHM_SLOT_DEAD &&
+	       atomic_load(&s->slots[slot].identity) == identity;
+}
+
+void shm_protect_child(struct shm *s)
+{
+	uint8_t *metrics = (uint8_t *)s->metrics;
+	size_t before = (size_t)s->slot * sizeof(struct shm_metrics);
+	size_t after = (SHM_SLOTS - s->slot - 1) * sizeof(struct shm_metrics);
+
+	/* best effort: a stray write of a child faults instead of spoiling
+	 * what others rely on */
+	(void)mprotect(s->head, SHM_PAGE, PROT_READ);
+	(void)mprotect(s->policies,
+		       (2 * sizeof(struct shm_policy) + SHM_PAGE - 1) /
+			       SHM_PAGE * SHM_PAGE,
+		       PROT_READ);
+	if (before > 0)
+		(void)mprotect(metrics, before, PROT_READ);
+	if (after > 0)
+		(void)mprotect(metrics + before + sizeof(struct shm_metrics),
+			       after, PROT_READ);
+}
+
+/* ---- epochs ---- */
+
+uint64_t shm_gc_raise(struct shm *s)
+{
+	return atomic_fetch_add(&s->head->gc_epoch, 1) + 1;
+}
+
+bool shm_gc_passed(const struct shm *s, uint64_t epoch)
+{
+	uint32_t i;
+
+	for (i = 0; i < SHM_SLOTS; i++) {
+		uint64_t st = atomic_load(&s->slots[i].state);
+
+		if (st == SHM_SLOT_FREE || st == SHM_SLOT_DEAD)
+			continue;
+		if (atomic_load(&s->slots[i].gc_epoch) < epoch)
+			return false;
+	}
+	return true;
+}
+
+/* ---- time ---- */
+
+uint32_t shm_day(struct shm *s, uint64_t mono_ns)
+{
+	uint64_t day = (uint64_t)(shm_wall_us(s, mono_ns) / 1000000 / TL_DAY_S);
+	uint64_t max = atomic_load_explicit(&s->head->max_period,
+					    memory_order_relaxed);
+
+	while (day > max && !s->read_only)
+		if (atomic_compare_exchange_weak(&s->head->max_period, &max,
+						 day))
+			return (uint32_t)day;
+	return (uint32_t)(day > max ? day : max);
+}
+
+#define STEP_MAX_US 2000000
+
+bool shm_clock_adjust(struct shm *s, bool accept, int64_t *step_us_r)
+{
+	int64_t have = (int64_t)atomic_load(&s->head->wall_offset_us);
+	int64_t want = tl_wall_us() - (int64_t)(tl_mono_ns() / 1000);
+	int64_t step = want - have;
+
+	*step_us_r = step;
+	if (!accept && (step >= STEP_MAX_US || step <= -STEP_MAX_US))
+		return false;
+	atomic_store(&s->head->wall_offset_us, (uint64_t)want);
+	return true;
+}

@@ -1,0 +1,220 @@
+/*
+ * verify.c - is a segment whose master died whole?  And what can be saved
+ * from one that is not.  No other process runs meanwhile.
+ */
+#include "base/mem.h"
+#include "shm/dirty.h"
+#include "shm/entry.h"
+#include "shm/stripe.h"
+#include "shm/usage.h"
+
+/* Each directory word must name a LIVE entry of its generation; what a kill
+ * left half published or half removed is finished here. */
+static enum tl_status check_dir(const struct entry_table *t, uint8_t *seen,
+				const char *what, struct tl_err *err)
+{
+	uint32_t b, w, i;
+	uint64_t word, st;
+
+	for (b = 0; b < t->buckets; b++)
+		for (w = 0; w < SHM_BUCKET_WORDS; w++) {
+			word = atomic_load(&t->dir[b].word[w]);
+			if (word == 0)
+				continue;
+			i = dir_index(word);
+			if (i >= t->n || i >= atomic_load(t->fresh))
+				return tl_err_set(err, TL_BROKEN,
+						  "%s directory names entry %u "
+						  "of %u",
+						  what, i, t->n);
+			st = atomic_load(entry_state_of(t, i));
+			if (entry_state(st) != SHM_LIVE ||
+			    entry_gen(st) != (uint8_t)(word >> 32)) {
+				atomic_store(&t->dir[b].word[w], 0);
+				continue;
+			}
+			if (seen[i]++ != 0)
+				return tl_err_set(err, TL_BROKEN,
+						  "%s %u stands twice in the "
+						  "directory",
+						  what, i);
+		}
+	return TL_OK;
+}
+
+/* No process is left: DYING goes back, INIT and what nobody finds are free;
+ * the free list is made anew. */
+static void rebuild(struct shm *s, const struct entry_table *t,
+		    const uint8_t *seen, bool (*keep)(struct shm *, uint32_t))
+{
+	uint32_t n = (uint32_t)atomic_load(t->fresh), i;
+	uint64_t live = 0;
+
+	atomic_store(t->free_head, 0);
+	for (i = 0; i < n; i++) {
+		_Atomic uint64_t *state = entry_state_of(t, i);
+		uint64_t w = atomic_load(state);
+		enum shm_entry_state st = entry_state(w);
+
+		if (st == SHM_LIVE && seen[i]) {
+			live++;
+			continue;
+		}
+		if (keep(s, i)) {
+			/* something is left to hand over: the janitor frees
+			 * it when that is done */
+			atomic_store(state, entry_word(SHM_RETIRED,
+						       entry_gen(w), 0, 0));
+			continue;
+		}
+		entry_free(t, i);
+	}
+	atomic_store(t->live, live);
+}
+
+static bool key_has_pending(struct shm *s, uint32_t i)
+{
+	uint32_t p, m;
+
+	if (entry_state(atomic_load(&s->keys[i].state)) < SHM_LIVE)
+		return false;
+	for (p = 0; p < SHM_PERIODS; p++)
+		for (m = 0; m < SHM_METRICS; m++)
+			if (usage_cell_pending(
+				    atomic_load(&s->keys[i].cell[p][m]),
+				    atomic_load(&s->keys[i].flushed[p][m])))
+				return true;
+	return false;
+}
+
+static bool keep_none(struct shm *s, uint32_t i)
+{
+	(void)s;
+	(void)i;
+	return false;
+}
+
+/* A chain is several entries; only heads stand in the directory. */
+static bool keep_chain(struct shm *s, uint32_t i)
+{
+	return entry_state(atomic_load(&s->extras[i].state)) == SHM_LIVE &&
+	       s->extras[i].hash == 0;
+}
+
+static enum tl_status check_keys(struct shm *s, struct tl_err *err)
+{
+	uint32_t n = (uint32_t)atomic_load(&s->head->key_fresh), i, p, m;
+
+	for (i = 0; i < n; i++) {
+		struct shm_key *k = &s->keys[i];
+
+		if (entry_state(atomic_load(&k->state)) < SHM_LIVE)
+			continue;
+		if (atomic_load(&k->user) >= s->n_users ||
+		    atomic_load(&k->extras) > s->n_extras)
+			return tl_err_set(err, TL_BROKEN,
+					  "key %u names what is not there", i);
+		for (p = 0; p < SHM_PERIODS; p++)
+			for (m = 0; m < SHM_METRICS; m++) {
+				uint64_t c = atomic_load(&k->cell[p][m]);
+				uint64_t f = atomic_load(&k->flushed[p][m]);
+
+				if (shm_period_of(c) == shm_period_of(f) &&
+				    shm_count_of(f) > shm_count_of(c))
+					return tl_err_set(
+						err, TL_BROKEN,
+						"key %u: more flushed than "
+						"used",
+						i);
+			}
+	}
+	return TL_OK;
+}
+
+static enum tl_status check_table(struct shm *s, const struct entry_table *t,
+				  const char *what,
+				  bool (*keep)(struct shm *, uint32_t),
+				  struct tl_err *err)
+{
+	uint8_t *seen = tl_alloc(t->n + 1);
+	enum tl_status st = TL_BROKEN;
+
+	if (atomic_load(t->fresh) > t->n)
+		tl_err_set(err, TL_BROKEN, "more %ss than fit", what);
+	else
+		st = check_dir(t, seen, what, err);
+	if (st == TL_OK)
+		rebuild(s, t, seen, keep);
+	tl_free(seen);
+	return st;
+}
+
+enum tl_status shm_verify(struct shm *s, struct tl_err *err)
+{
+	struct entry_table t;
+	enum tl_status st;
+	uint32_t i;
+
+	st = check_keys(s, err);
+	entry_users(s, &t);
+	if (st == TL_OK)
+		st = check_table(s, &t, "user", keep_none, err);
+	entry_keys(s, &t);
+	if (st == TL_OK)
+		st = check_table(s, &t, "key", key_has_pending, err);
+	entry_extras(s, &t);
+	if (st == TL_OK)
+		st = check_table(s, &t, "extra", keep_chain, err);
+	if (st != TL_OK)
+		return st;
+	for (i = 0; i < SHM_SLOTS; i++)
+		if (atomic_load(&s->slots[i].state) != SHM_SLOT_FREE)
+			shm_slot_reap(s, i);
+	shm_stripes_init(s);
+	atomic_store(&s->head->strict_waiting, 0);
+	atomic_store(&s->head->drain_wanted, 0);
+	atomic_store(&s->head->full_scan_wanted, 1);
+	atomic_store(&s->head->state, SHM_READY);
+	return TL_OK;
+}
+
+/* ---- salvage ---- */
+
+#define SALVAGE_RECORDS 1024
+
+void shm_salvage(const struct shm *s, shm_salvage_fn fn, void *arg)
+{
+	struct shm_record *out = tl_alloc_array(SALVAGE_RECORDS, sizeof(*out));
+	uint64_t fresh = atomic_load(&s->head->key_fresh), d;
+	uint32_t n = 0, i, p, m, user;
+
+	for (i = 0; i < s->n_keys && i < fresh; i++) {
+		const struct shm_key *k = &s->keys[i];
+
+		user = atomic_load(&k->user);
+		if (entry_state(atomic_load(&k->state)) < SHM_LIVE ||
+		    user >= s->n_users)
+			continue;
+		for (p = 0; p < SHM_PERIODS * SHM_METRICS; p++) {
+			m = p % SHM_METRICS;
+			d = usage_cell_pending(
+				atomic_load(&k->cell[p / SHM_METRICS][m]),
+				atomic_load(&k->flushed[p / SHM_METRICS][m]));
+			if (d == 0 || d > SHM_COUNT_MAX / 2)
+				continue;
+			memset(&out[n], 0, sizeof(out[n]));
+			memcpy(out[n].key_id, k->key_id, 16);
+			memcpy(out[n].user_id, s->users[user].user_id, 16);
+			out[n].day = shm_period_of(
+				atomic_load(&k->cell[p / SHM_METRICS][m]));
+			out[n].delta[m] = d;
+			if (++n == SALVAGE_RECORDS) {
+				fn(arg, out, n, s->head->k.epoch);
+				n = 0;
+			}
+		}
+	}
+	if (n > 0)
+		fn(arg, out, n, s->head->k.epoch);
+	tl_free(out);
+}

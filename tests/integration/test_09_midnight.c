@@ -1,0 +1,118 @@
+/*
+ * A day turns while charges run: no count moves, none vanishes, quotas start
+ * anew.  The daemon's wall clock is shifted with libfaketime; the monotonic
+ * clock is left alone.  Skipped where that library is not installed, and
+ * under sanitizers, which insist on being first in LD_PRELOAD.
+ */
+#include "config.h" /* TALLY_SANITIZERS */
+
+#include "lib/fixture.h"
+
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SECONDS_BEFORE 10
+
+static char preload[256];
+
+static bool find_libfaketime(void)
+{
+	glob_t g;
+	bool found =
+		glob("/usr/lib/*/faketime/libfaketime.so.1", 0, NULL, &g) == 0;
+
+	if (found)
+		snprintf(preload, sizeof(preload), "LD_PRELOAD=%s",
+			 g.gl_pathv[0]);
+	globfree(&g);
+	return found;
+}
+
+/* Starts a daemon whose clock says SECONDS_BEFORE midnight. */
+static void up_before_midnight(void)
+{
+	char shift[64];
+	long now = (long)time(NULL);
+
+	prepare("limits.key_count=1000000", "limits.address_count=1000000");
+	snprintf(shift, sizeof(shift), "FAKETIME=+%lds",
+		 86400 - now % 86400 - SECONDS_BEFORE);
+	daemon_setenv(d, preload);
+	daemon_setenv(d, shift);
+	daemon_setenv(d, "FAKETIME_DONT_FAKE_MONOTONIC=1");
+	daemon_setenv(d, "DONT_FAKE_MONOTONIC=1");
+	fixture_again();
+}
+
+START_TEST(midnight_moves_no_count_and_loses_none)
+{
+	char first[16], date[16] = "";
+	int64_t old_day = 0, new_day = 0;
+	unsigned tries = 0;
+
+	up_before_midnight();
+	make_key("m", 1000000, "");
+	ck_assert_int_eq(gate(KEY_STARTER, "cost=52"), 200);
+	gate(KEY_STARTER, "");
+	want_error(429, "quota_exceeded");
+	ck_assert_int_le(header_num(&r, "Retry-After"), SECONDS_BEFORE + 1);
+
+	do {
+		client_call(c, "/api/usage/record", key_of("m"), "{}", NULL,
+			    &r);
+		want(200);
+		snprintf(date, sizeof(date), "%s", json_str(&r, "usage.date"));
+		if (old_day == 0)
+			snprintf(first, sizeof(first), "%s", date);
+		if (strcmp(date, first) == 0)
+			old_day++;
+		else
+			new_day++;
+		ck_assert_int_eq(json_num(&r, "usage.credits_used"),
+				 new_day > 0 ? new_day : old_day);
+		test_sleep_ms(2);
+	} while (new_day < 50 && tries++ < 20000);
+
+	ck_assert_int_eq(new_day, 50);
+	ck_assert_int_eq(gate(KEY_STARTER, "cost=75"), 200);
+	ck_assert_int_eq(used_today(KEY_STARTER), 75);
+	client_close(c);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	ck_assert_int_eq(sql_num(d->conninfo,
+				 "SELECT credits_used FROM daily_usage JOIN "
+				 "users USING (user_id) WHERE email = 'm@test' "
+				 "AND date = '%s'",
+				 first),
+			 old_day);
+	ck_assert_int_eq(sql_num(d->conninfo,
+				 "SELECT credits_used FROM daily_usage JOIN "
+				 "users USING (user_id) WHERE email = 'm@test' "
+				 "AND date = '%s'",
+				 date),
+			 new_day);
+	ck_assert_int_eq(sql_num(d->conninfo,
+				 "SELECT credits_used FROM daily_usage WHERE "
+				 "user_id = '" USER_STARTER "' AND date = '%s'",
+				 first),
+			 75);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("midnight");
+	TCase *tc = fixture_case(s, "midnight");
+
+#ifdef TALLY_SANITIZERS
+	return 77;
+#endif
+	if (!find_libfaketime()) {
+		fputs("libfaketime is not installed: skipped\n", stderr);
+		return 77;
+	}
+	tcase_add_test(tc, midnight_moves_no_count_and_loses_none);
+	return fixture_run(s);
+}

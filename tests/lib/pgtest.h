@@ -1,0 +1,31 @@
+/*
+ * pgtest.h - a throw-away PostgreSQL for tests.
+ *
+ * A cluster of its own in a fresh directory below /tmp: Unix socket only, no
+ * fsync.  As root it runs under the user postgres.  Any failure ends the test
+ * program with words, because there is nothing to test without it.  It is also
+ * stopped when the program ends or is killed.  Forked tests (libcheck's) may
+ * stop and start it; what they start ends with them, so a fixture that begins
+ * each test calls pgtest_resume, which does nothing while the server runs.
+ * Runs in: tests.  Blocks: yes.
+ */
+#ifndef TALLY_TESTS_PGTEST_H
+#define TALLY_TESTS_PGTEST_H
+
+struct pgtest;
+
+struct pgtest *pgtest_start(void);
+/* Superuser, database postgres; borrowed. */
+const char *pgtest_conninfo(const struct pgtest *p);
+const char *pgtest_dir(const struct pgtest *p); /* of the socket, borrowed */
+/* Runs statements over a connection of its own, blocking. */
+void pgtest_sql(const struct pgtest *p, const char *sql);
+/* First column of the first row; the caller frees. */
+char *pgtest_value(const struct pgtest *p, const char *sql);
+void pgtest_kill9(struct pgtest *p);   /* the postmaster and its children */
+void pgtest_halt(struct pgtest *p);    /* immediate shutdown, files stay */
+void pgtest_resume(struct pgtest *p);  /* after kill9 or halt; until ready */
+void pgtest_restart(struct pgtest *p); /* fast shutdown, then resume */
+void pgtest_stop(struct pgtest **p);   /* and removes the directory */
+
+#endif

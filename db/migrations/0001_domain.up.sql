@@ -77,7 +77,7 @@ CREATE INDEX api_keys_key_prefix_idx ON api_keys (key_prefix);
 
 -- Written by tallyd.flush_apply only.  The order of columns in the indexes is
 -- by use: (key_id, date, user_id) is the UNIQUE rule and what deleting a key
--- looks through, (date, key_id) is how a start walks today's keys in pages.
+-- looks through, (date, user_id) is how a start walks today's users in pages.
 CREATE TABLE daily_usage (
 	daily_usage_id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
 	user_id UUID NOT NULL REFERENCES users ON DELETE CASCADE,
@@ -90,7 +90,7 @@ CREATE TABLE daily_usage (
 	UNIQUE (key_id, date, user_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX daily_usage_user_id_date_idx ON daily_usage (user_id, date);
-CREATE INDEX daily_usage_date_key_id_idx ON daily_usage (date, key_id);
+CREATE INDEX daily_usage_date_user_id_idx ON daily_usage (date, user_id);
 
 -- Limits by name (the built-in ones 'key' and 'address' come from the
 -- configuration, so their names are taken).

@@ -2,7 +2,8 @@
 --
 -- The three key_load* statements give the same columns, those of struct
 -- tally_key_row; keysource.c converts them.  Usage is as of :day, of this key
--- and of its user over all keys, revoked ones included.
+-- and of its user over all keys, revoked ones included.  An override travels
+-- as 20 bytes, limit_id and count in network order: one array in place of two.
 
 -- name: key_load :one
 -- One key by its digest.
@@ -11,30 +12,23 @@ SELECT decode(k.key_hash, 'hex') AS "digest!", k.key_id,
        k.rate_limit, k.daily_credit_limit,
        coalesce(k.scopes, '{}')::text[] AS "scopes!",
        coalesce(k.allowed_ips, '{}')::text[] AS "allowed_ips!",
-       ko.limit_ids AS "override_limit_ids!", ko.counts AS "override_counts!",
-       kd.credits AS "base_credits!",
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.key_id = k.key_id)
+		AS "overrides!",
+       d.own AS "base_credits!",
        u.user_id, u.plan_id, u.status = 'suspended' AS "suspended!",
-       ud.credits AS "user_base_credits!", ud.requests AS "user_base_requests!",
-       uo.limit_ids AS "user_override_limit_ids!",
-       uo.counts AS "user_override_counts!"
+       d.credits AS "user_base_credits!", d.requests AS "user_base_requests!",
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.user_id = u.user_id)
+		AS "user_overrides!"
   FROM api_keys k JOIN users u ON u.user_id = k.user_id
  CROSS JOIN LATERAL (
-	SELECT coalesce(sum(credits_used), 0)::int8 AS credits
-	  FROM daily_usage
-	 WHERE key_id = k.key_id AND date = :day) kd
- CROSS JOIN LATERAL (
-	SELECT coalesce(sum(credits_used), 0)::int8 AS credits,
-	       coalesce(sum(request_count), 0)::int8 AS requests
-	  FROM daily_usage
-	 WHERE user_id = u.user_id AND date = :day) ud
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE key_id = k.key_id) ko
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE user_id = u.user_id) uo
+	SELECT coalesce(sum(d.credits_used) FILTER (WHERE d.key_id = k.key_id),
+			0)::int8 AS own,
+	       coalesce(sum(d.credits_used), 0)::int8 AS credits,
+	       coalesce(sum(d.request_count), 0)::int8 AS requests
+	  FROM daily_usage d
+	 WHERE d.user_id = u.user_id AND d.date = :day) d
  WHERE k.key_hash = encode(:digest, 'hex');
 
 -- name: key_load_many :many row=key_load
@@ -44,71 +38,61 @@ SELECT decode(k.key_hash, 'hex') AS "digest!", k.key_id,
        k.rate_limit, k.daily_credit_limit,
        coalesce(k.scopes, '{}')::text[] AS "scopes!",
        coalesce(k.allowed_ips, '{}')::text[] AS "allowed_ips!",
-       ko.limit_ids AS "override_limit_ids!", ko.counts AS "override_counts!",
-       kd.credits AS "base_credits!",
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.key_id = k.key_id)
+		AS "overrides!",
+       d.own AS "base_credits!",
        u.user_id, u.plan_id, u.status = 'suspended' AS "suspended!",
-       ud.credits AS "user_base_credits!", ud.requests AS "user_base_requests!",
-       uo.limit_ids AS "user_override_limit_ids!",
-       uo.counts AS "user_override_counts!"
+       d.credits AS "user_base_credits!", d.requests AS "user_base_requests!",
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.user_id = u.user_id)
+		AS "user_overrides!"
   FROM unnest(:digests::bytea[]) AS w (digest)
   JOIN api_keys k ON k.key_hash = encode(w.digest, 'hex')
   JOIN users u ON u.user_id = k.user_id
  CROSS JOIN LATERAL (
-	SELECT coalesce(sum(credits_used), 0)::int8 AS credits
-	  FROM daily_usage
-	 WHERE key_id = k.key_id AND date = :day) kd
- CROSS JOIN LATERAL (
-	SELECT coalesce(sum(credits_used), 0)::int8 AS credits,
-	       coalesce(sum(request_count), 0)::int8 AS requests
-	  FROM daily_usage
-	 WHERE user_id = u.user_id AND date = :day) ud
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE key_id = k.key_id) ko
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE user_id = u.user_id) uo
+	SELECT coalesce(sum(d.credits_used) FILTER (WHERE d.key_id = k.key_id),
+			0)::int8 AS own,
+	       coalesce(sum(d.credits_used), 0)::int8 AS credits,
+	       coalesce(sum(d.request_count), 0)::int8 AS requests
+	  FROM daily_usage d
+	 WHERE d.user_id = u.user_id AND d.date = :day) d
  LIMIT :max::int8;
 
 -- name: key_load_today :many row=key_load
--- Keys with usage on :day, in order of key_id, after :after_key_id.
+-- Keys with usage on :day, in order of user_id, after :after_user_id: about
+-- :max of them, for a user is never cut in two (that way one pass over the
+-- day gives the sums of users and keys alike).
 SELECT decode(k.key_hash, 'hex') AS "digest!", k.key_id,
        k.status = 'revoked' AS "revoked!", k.expires_at, k.grace_until,
        k.rate_limit, k.daily_credit_limit,
        coalesce(k.scopes, '{}')::text[] AS "scopes!",
        coalesce(k.allowed_ips, '{}')::text[] AS "allowed_ips!",
-       ko.limit_ids AS "override_limit_ids!", ko.counts AS "override_counts!",
-       kd.credits AS "base_credits!",
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.key_id = k.key_id)
+		AS "overrides!",
+       w.own AS "base_credits!",
        u.user_id, u.plan_id, u.status = 'suspended' AS "suspended!",
-       ud.credits AS "user_base_credits!", ud.requests AS "user_base_requests!",
-       uo.limit_ids AS "user_override_limit_ids!",
-       uo.counts AS "user_override_counts!"
-  FROM (SELECT DISTINCT t.key_id FROM daily_usage t
-	 WHERE t.date = :day AND t.key_id > :after_key_id
-	 ORDER BY t.key_id
-	 LIMIT :max::int8) w
-  JOIN api_keys k ON k.key_id = w.key_id
-  JOIN users u ON u.user_id = k.user_id
- CROSS JOIN LATERAL (
-	SELECT coalesce(sum(credits_used), 0)::int8 AS credits
-	  FROM daily_usage
-	 WHERE key_id = k.key_id AND date = :day) kd
- CROSS JOIN LATERAL (
-	SELECT coalesce(sum(credits_used), 0)::int8 AS credits,
-	       coalesce(sum(request_count), 0)::int8 AS requests
-	  FROM daily_usage
-	 WHERE user_id = u.user_id AND date = :day) ud
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE key_id = k.key_id) ko
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE user_id = u.user_id) uo
- ORDER BY k.key_id;
+       w.credits::int8 AS "user_base_credits!", w.requests::int8 AS "user_base_requests!",
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.user_id = u.user_id)
+		AS "user_overrides!"
+  FROM (SELECT t.user_id, t.key_id, t.credits_used AS own,
+	       sum(t.credits_used) OVER mine AS credits,
+	       sum(t.request_count) OVER mine AS requests
+	  FROM daily_usage t
+	 WHERE t.date = :day AND t.user_id > :after_user_id
+	   AND t.user_id <= (SELECT z.user_id
+		  FROM (SELECT p.user_id FROM daily_usage p
+			 WHERE p.date = :day AND p.user_id > :after_user_id
+			 ORDER BY p.user_id
+			 LIMIT :max::int8) z
+		 ORDER BY z.user_id DESC
+		 LIMIT 1)
+	WINDOW mine AS (PARTITION BY t.user_id)) w
+  JOIN api_keys k ON k.key_id = w.key_id AND (k.user_id = w.user_id) IS TRUE
+  JOIN users u ON u.user_id = w.user_id
+ ORDER BY w.user_id;
 
 -- name: key_insert :one
 -- Makes a key unless its owner has :max_active active ones: outcome 'made',

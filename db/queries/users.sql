@@ -24,7 +24,9 @@ SELECT u.email, u.name, p.name AS plan, u.status
 -- no row.
 SELECT u.user_id, u.plan_id, u.status = 'suspended' AS "suspended!",
        d.credits AS "base_credits!", d.requests AS "base_requests!",
-       o.limit_ids AS "override_limit_ids!", o.counts AS "override_counts!"
+       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)
+	       FROM limit_overrides o WHERE o.user_id = u.user_id)
+		AS "overrides!"
   FROM unnest(:user_ids::uuid[]) AS w (user_id)
   JOIN users u ON u.user_id = w.user_id
  CROSS JOIN LATERAL (
@@ -32,8 +34,4 @@ SELECT u.user_id, u.plan_id, u.status = 'suspended' AS "suspended!",
 	       coalesce(sum(request_count), 0)::int8 AS requests
 	  FROM daily_usage
 	 WHERE user_id = u.user_id AND date = :day) d
- CROSS JOIN LATERAL (
-	SELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,
-	       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts
-	  FROM limit_overrides WHERE user_id = u.user_id) o
  LIMIT :max::int8;

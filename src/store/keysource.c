@@ -3,6 +3,7 @@
  */
 #include "store/keysource.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "pg/pg.h"
@@ -23,27 +24,32 @@ static int64_t seconds(int64_t at_us, bool null)
 	return at_s != 0 ? at_s : -1;
 }
 
-static enum tl_status overrides_convert(struct pg_array limit_ids,
-					struct pg_array counts,
+/* Each as the query packs it: 16 bytes of limit_id, 4 of count. */
+#define OVERRIDE_BYTES 20
+
+static enum tl_status overrides_convert(struct pg_array packed,
 					struct tl_arena *arena,
 					const struct tally_override **items_r,
 					uint32_t *n_r, struct tl_err *err)
 {
-	const struct tl_uuid *ids = limit_ids.items;
-	const int32_t *values = counts.items;
+	const struct tl_str *from = packed.items;
 	struct tally_override *items = NULL;
+	uint32_t count;
 
-	if (limit_ids.n != counts.n)
-		return tl_err_set(err, TL_BROKEN, "%u overrides with %u counts",
-				  limit_ids.n, counts.n);
-	if (limit_ids.n > 0)
-		items = tl_arena_alloc(arena, limit_ids.n * sizeof(*items));
-	for (uint32_t i = 0; i < limit_ids.n; i++) {
-		items[i].limit_id = ids[i];
-		items[i].count = (uint32_t)values[i];
+	if (packed.n > 0)
+		items = tl_arena_alloc(arena, packed.n * sizeof(*items));
+	for (uint32_t i = 0; i < packed.n; i++) {
+		if (from[i].len != OVERRIDE_BYTES)
+			return tl_err_set(err, TL_BROKEN,
+					  "override of %zu bytes", from[i].len);
+		memcpy(items[i].limit_id.b, from[i].ptr,
+		       sizeof(items[i].limit_id.b));
+		memcpy(&count, from[i].ptr + sizeof(items[i].limit_id.b),
+		       sizeof(count));
+		items[i].count = be32toh(count);
 	}
 	*items_r = items;
-	*n_r = limit_ids.n;
+	*n_r = packed.n;
 	return TL_OK;
 }
 
@@ -78,9 +84,8 @@ static enum tl_status user_part(const struct q_key_load_row *q, int32_t day,
 	user_r->day = day;
 	user_r->base_credits = q->user_base_credits;
 	user_r->base_requests = q->user_base_requests;
-	return overrides_convert(q->user_override_limit_ids,
-				 q->user_override_counts, arena,
-				 &user_r->overrides, &user_r->n_overrides, err);
+	return overrides_convert(q->user_overrides, arena, &user_r->overrides,
+				 &user_r->n_overrides, err);
 }
 
 static enum tl_status key_part(const struct q_key_load_row *q,
@@ -107,9 +112,8 @@ static enum tl_status key_part(const struct q_key_load_row *q,
 	st = allowed_convert(q->allowed_ips, arena, &row->allowed, err);
 	if (st != TL_OK)
 		return st;
-	return overrides_convert(q->override_limit_ids, q->override_counts,
-				 arena, &row->overrides, &row->n_overrides,
-				 err);
+	return overrides_convert(q->overrides, arena, &row->overrides,
+				 &row->n_overrides, err);
 }
 
 enum tl_status store_key_convert(const struct q_key_load_row *q, int32_t day,
@@ -148,8 +152,8 @@ enum tl_status store_user_convert(const struct q_user_load_many_row *q,
 	};
 	enum tl_status st;
 
-	st = overrides_convert(q->override_limit_ids, q->override_counts, arena,
-			       &row.overrides, &row.n_overrides, err);
+	st = overrides_convert(q->overrides, arena, &row.overrides,
+			       &row.n_overrides, err);
 	if (st != TL_OK)
 		return st;
 	*row_r = row;
@@ -235,12 +239,12 @@ enum tl_status store_key_load_today(struct pg *pg, int32_t day,
 	st = q_key_load_today(
 		pg,
 		&(struct q_key_load_today_params){
-			.day = day, .after_key_id = *after, .max = max },
+			.day = day, .after_user_id = *after, .max = max },
 		arena, &q, &n, err);
 	if (st == TL_OK)
 		st = keys_convert(q, n, day, arena, rows_r, n_r, err);
 	if (st == TL_OK && n > 0)
-		*after = q[n - 1].key_id;
+		*after = q[n - 1].user_id;
 	return st;
 }
 

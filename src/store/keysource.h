@@ -33,8 +33,9 @@ enum tl_status store_key_load_many(struct pg *pg,
 				   struct tally_key_row **rows_r, uint32_t *n_r,
 				   struct tl_err *err) TL_MUST_CHECK;
 /*
- * A page of the keys with usage on day, by key_id.  *after is where the page
- * starts (all zeros first) and is moved on; fewer than max rows: the last.
+ * A page of the keys with usage on day.  *after says where it starts (all
+ * zeros first) and is moved on.  About max rows, for the keys of a user come
+ * together; fewer than max: the last page.
  */
 enum tl_status store_key_load_today(struct pg *pg, int32_t day,
 				    struct tl_uuid *after, uint32_t max,

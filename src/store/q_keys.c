@@ -37,10 +37,8 @@ static const struct pg_column key_load_columns[] = {
 	  .offset = offsetof(struct q_key_load_row, scopes) },
 	{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT),
 	  .offset = offsetof(struct q_key_load_row, allowed_ips) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_key_load_row, override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_key_load_row, override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_key_load_row, overrides) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_key_load_row, base_credits) },
 	{ .type = PG_UUID,
@@ -53,10 +51,8 @@ static const struct pg_column key_load_columns[] = {
 	  .offset = offsetof(struct q_key_load_row, user_base_credits) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_key_load_row, user_base_requests) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_key_load_row, user_override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_key_load_row, user_override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_key_load_row, user_overrides) },
 };
 static const struct pg_statement key_load_statement = {
 	.name = "key_load",
@@ -66,35 +62,28 @@ static const struct pg_statement key_load_statement = {
 		"       k.rate_limit, k.daily_credit_limit,\n"
 		"       coalesce(k.scopes, '{}')::text[] AS \"scopes!\",\n"
 		"       coalesce(k.allowed_ips, '{}')::text[] AS \"allowed_ips!\",\n"
-		"       ko.limit_ids AS \"override_limit_ids!\", ko.counts AS \"override_counts!\",\n"
-		"       kd.credits AS \"base_credits!\",\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.key_id = k.key_id)\n"
+		"\t\tAS \"overrides!\",\n"
+		"       d.own AS \"base_credits!\",\n"
 		"       u.user_id, u.plan_id, u.status = 'suspended' AS \"suspended!\",\n"
-		"       ud.credits AS \"user_base_credits!\", ud.requests AS \"user_base_requests!\",\n"
-		"       uo.limit_ids AS \"user_override_limit_ids!\",\n"
-		"       uo.counts AS \"user_override_counts!\"\n"
+		"       d.credits AS \"user_base_credits!\", d.requests AS \"user_base_requests!\",\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.user_id = u.user_id)\n"
+		"\t\tAS \"user_overrides!\"\n"
 		"  FROM api_keys k JOIN users u ON u.user_id = k.user_id\n"
 		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(sum(credits_used), 0)::int8 AS credits\n"
-		"\t  FROM daily_usage\n"
-		"\t WHERE key_id = k.key_id AND date = $1) kd\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(sum(credits_used), 0)::int8 AS credits,\n"
-		"\t       coalesce(sum(request_count), 0)::int8 AS requests\n"
-		"\t  FROM daily_usage\n"
-		"\t WHERE user_id = u.user_id AND date = $1) ud\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE key_id = k.key_id) ko\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE user_id = u.user_id) uo\n"
+		"\tSELECT coalesce(sum(d.credits_used) FILTER (WHERE d.key_id = k.key_id),\n"
+		"\t\t\t0)::int8 AS own,\n"
+		"\t       coalesce(sum(d.credits_used), 0)::int8 AS credits,\n"
+		"\t       coalesce(sum(d.request_count), 0)::int8 AS requests\n"
+		"\t  FROM daily_usage d\n"
+		"\t WHERE d.user_id = u.user_id AND d.date = $1) d\n"
 		" WHERE k.key_hash = encode($2, 'hex')",
 	.param_oids = key_load_oids,
 	.n_params = 2,
 	.columns = key_load_columns,
-	.n_columns = 19,
+	.n_columns = 17,
 	.row_bytes = sizeof(struct q_key_load_row),
 };
 
@@ -139,10 +128,8 @@ static const struct pg_column key_load_many_columns[] = {
 	  .offset = offsetof(struct q_key_load_row, scopes) },
 	{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT),
 	  .offset = offsetof(struct q_key_load_row, allowed_ips) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_key_load_row, override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_key_load_row, override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_key_load_row, overrides) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_key_load_row, base_credits) },
 	{ .type = PG_UUID,
@@ -155,10 +142,8 @@ static const struct pg_column key_load_many_columns[] = {
 	  .offset = offsetof(struct q_key_load_row, user_base_credits) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_key_load_row, user_base_requests) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_key_load_row, user_override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_key_load_row, user_override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_key_load_row, user_overrides) },
 };
 static const struct pg_statement key_load_many_statement = {
 	.name = "key_load_many",
@@ -168,37 +153,30 @@ static const struct pg_statement key_load_many_statement = {
 		"       k.rate_limit, k.daily_credit_limit,\n"
 		"       coalesce(k.scopes, '{}')::text[] AS \"scopes!\",\n"
 		"       coalesce(k.allowed_ips, '{}')::text[] AS \"allowed_ips!\",\n"
-		"       ko.limit_ids AS \"override_limit_ids!\", ko.counts AS \"override_counts!\",\n"
-		"       kd.credits AS \"base_credits!\",\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.key_id = k.key_id)\n"
+		"\t\tAS \"overrides!\",\n"
+		"       d.own AS \"base_credits!\",\n"
 		"       u.user_id, u.plan_id, u.status = 'suspended' AS \"suspended!\",\n"
-		"       ud.credits AS \"user_base_credits!\", ud.requests AS \"user_base_requests!\",\n"
-		"       uo.limit_ids AS \"user_override_limit_ids!\",\n"
-		"       uo.counts AS \"user_override_counts!\"\n"
+		"       d.credits AS \"user_base_credits!\", d.requests AS \"user_base_requests!\",\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.user_id = u.user_id)\n"
+		"\t\tAS \"user_overrides!\"\n"
 		"  FROM unnest($1::bytea[]) AS w (digest)\n"
 		"  JOIN api_keys k ON k.key_hash = encode(w.digest, 'hex')\n"
 		"  JOIN users u ON u.user_id = k.user_id\n"
 		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(sum(credits_used), 0)::int8 AS credits\n"
-		"\t  FROM daily_usage\n"
-		"\t WHERE key_id = k.key_id AND date = $2) kd\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(sum(credits_used), 0)::int8 AS credits,\n"
-		"\t       coalesce(sum(request_count), 0)::int8 AS requests\n"
-		"\t  FROM daily_usage\n"
-		"\t WHERE user_id = u.user_id AND date = $2) ud\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE key_id = k.key_id) ko\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE user_id = u.user_id) uo\n"
+		"\tSELECT coalesce(sum(d.credits_used) FILTER (WHERE d.key_id = k.key_id),\n"
+		"\t\t\t0)::int8 AS own,\n"
+		"\t       coalesce(sum(d.credits_used), 0)::int8 AS credits,\n"
+		"\t       coalesce(sum(d.request_count), 0)::int8 AS requests\n"
+		"\t  FROM daily_usage d\n"
+		"\t WHERE d.user_id = u.user_id AND d.date = $2) d\n"
 		" LIMIT $3::int8",
 	.param_oids = key_load_many_oids,
 	.n_params = 3,
 	.columns = key_load_many_columns,
-	.n_columns = 19,
+	.n_columns = 17,
 	.row_bytes = sizeof(struct q_key_load_row),
 };
 
@@ -250,10 +228,8 @@ static const struct pg_column key_load_today_columns[] = {
 	  .offset = offsetof(struct q_key_load_row, scopes) },
 	{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT),
 	  .offset = offsetof(struct q_key_load_row, allowed_ips) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_key_load_row, override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_key_load_row, override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_key_load_row, overrides) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_key_load_row, base_credits) },
 	{ .type = PG_UUID,
@@ -266,10 +242,8 @@ static const struct pg_column key_load_today_columns[] = {
 	  .offset = offsetof(struct q_key_load_row, user_base_credits) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_key_load_row, user_base_requests) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_key_load_row, user_override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_key_load_row, user_override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_key_load_row, user_overrides) },
 };
 static const struct pg_statement key_load_today_statement = {
 	.name = "key_load_today",
@@ -279,40 +253,35 @@ static const struct pg_statement key_load_today_statement = {
 		"       k.rate_limit, k.daily_credit_limit,\n"
 		"       coalesce(k.scopes, '{}')::text[] AS \"scopes!\",\n"
 		"       coalesce(k.allowed_ips, '{}')::text[] AS \"allowed_ips!\",\n"
-		"       ko.limit_ids AS \"override_limit_ids!\", ko.counts AS \"override_counts!\",\n"
-		"       kd.credits AS \"base_credits!\",\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.key_id = k.key_id)\n"
+		"\t\tAS \"overrides!\",\n"
+		"       w.own AS \"base_credits!\",\n"
 		"       u.user_id, u.plan_id, u.status = 'suspended' AS \"suspended!\",\n"
-		"       ud.credits AS \"user_base_credits!\", ud.requests AS \"user_base_requests!\",\n"
-		"       uo.limit_ids AS \"user_override_limit_ids!\",\n"
-		"       uo.counts AS \"user_override_counts!\"\n"
-		"  FROM (SELECT DISTINCT t.key_id FROM daily_usage t\n"
-		"\t WHERE t.date = $1 AND t.key_id > $2\n"
-		"\t ORDER BY t.key_id\n"
-		"\t LIMIT $3::int8) w\n"
-		"  JOIN api_keys k ON k.key_id = w.key_id\n"
-		"  JOIN users u ON u.user_id = k.user_id\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(sum(credits_used), 0)::int8 AS credits\n"
-		"\t  FROM daily_usage\n"
-		"\t WHERE key_id = k.key_id AND date = $1) kd\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(sum(credits_used), 0)::int8 AS credits,\n"
-		"\t       coalesce(sum(request_count), 0)::int8 AS requests\n"
-		"\t  FROM daily_usage\n"
-		"\t WHERE user_id = u.user_id AND date = $1) ud\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE key_id = k.key_id) ko\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE user_id = u.user_id) uo\n"
-		" ORDER BY k.key_id",
+		"       w.credits::int8 AS \"user_base_credits!\", w.requests::int8 AS \"user_base_requests!\",\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.user_id = u.user_id)\n"
+		"\t\tAS \"user_overrides!\"\n"
+		"  FROM (SELECT t.user_id, t.key_id, t.credits_used AS own,\n"
+		"\t       sum(t.credits_used) OVER mine AS credits,\n"
+		"\t       sum(t.request_count) OVER mine AS requests\n"
+		"\t  FROM daily_usage t\n"
+		"\t WHERE t.date = $1 AND t.user_id > $2\n"
+		"\t   AND t.user_id <= (SELECT z.user_id\n"
+		"\t\t  FROM (SELECT p.user_id FROM daily_usage p\n"
+		"\t\t\t WHERE p.date = $1 AND p.user_id > $2\n"
+		"\t\t\t ORDER BY p.user_id\n"
+		"\t\t\t LIMIT $3::int8) z\n"
+		"\t\t ORDER BY z.user_id DESC\n"
+		"\t\t LIMIT 1)\n"
+		"\tWINDOW mine AS (PARTITION BY t.user_id)) w\n"
+		"  JOIN api_keys k ON k.key_id = w.key_id AND (k.user_id = w.user_id) IS TRUE\n"
+		"  JOIN users u ON u.user_id = w.user_id\n"
+		" ORDER BY w.user_id",
 	.param_oids = key_load_today_oids,
 	.n_params = 3,
 	.columns = key_load_today_columns,
-	.n_columns = 19,
+	.n_columns = 17,
 	.row_bytes = sizeof(struct q_key_load_row),
 };
 
@@ -324,7 +293,7 @@ enum tl_status q_key_load_today(struct pg *pg,
 {
 	const struct pg_param params[] = {
 		{ .type = PG_DATE, .i4 = p->day },
-		{ .type = PG_UUID, .uuid = p->after_key_id },
+		{ .type = PG_UUID, .uuid = p->after_user_id },
 		{ .type = PG_INT8, .i8 = p->max },
 	};
 	enum tl_status st;

@@ -24,7 +24,8 @@ struct tl_arena;
  *
  * The three key_load* statements give the same columns, those of struct
  * tally_key_row; keysource.c converts them.  Usage is as of :day, of this key
- * and of its user over all keys, revoked ones included.
+ * and of its user over all keys, revoked ones included.  An override travels
+ * as 20 bytes, limit_id and count in network order: one array in place of two.
  */
 
 struct q_key_load_params {
@@ -45,16 +46,14 @@ struct q_key_load_row {
 	bool daily_credit_limit_null;
 	struct pg_array scopes; /* of struct tl_str */
 	struct pg_array allowed_ips; /* of struct tl_str */
-	struct pg_array override_limit_ids; /* of struct tl_uuid */
-	struct pg_array override_counts; /* of int32_t */
+	struct pg_array overrides; /* of struct tl_str */
 	int64_t base_credits;
 	struct tl_uuid user_id;
 	struct tl_uuid plan_id;
 	bool suspended;
 	int64_t user_base_credits;
 	int64_t user_base_requests;
-	struct pg_array user_override_limit_ids; /* of struct tl_uuid */
-	struct pg_array user_override_counts; /* of int32_t */
+	struct pg_array user_overrides; /* of struct tl_str */
 };
 /*
  * One key by its digest.
@@ -80,11 +79,13 @@ enum tl_status q_key_load_many(struct pg *pg,
 
 struct q_key_load_today_params {
 	int32_t day;
-	struct tl_uuid after_key_id;
+	struct tl_uuid after_user_id;
 	int64_t max;
 };
 /*
- * Keys with usage on :day, in order of key_id, after :after_key_id.
+ * Keys with usage on :day, in order of user_id, after :after_user_id: about
+ * :max of them, for a user is never cut in two (that way one pass over the
+ * day gives the sums of users and keys alike).
  */
 enum tl_status q_key_load_today(struct pg *pg,
 		const struct q_key_load_today_params *p,

@@ -137,17 +137,17 @@ static const struct pg_column user_load_many_columns[] = {
 	  .offset = offsetof(struct q_user_load_many_row, base_credits) },
 	{ .type = PG_INT8,
 	  .offset = offsetof(struct q_user_load_many_row, base_requests) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_UUID),
-	  .offset = offsetof(struct q_user_load_many_row, override_limit_ids) },
-	{ .type = (enum pg_type)(PG_ARRAY | PG_INT4),
-	  .offset = offsetof(struct q_user_load_many_row, override_counts) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA),
+	  .offset = offsetof(struct q_user_load_many_row, overrides) },
 };
 static const struct pg_statement user_load_many_statement = {
 	.name = "user_load_many",
 	.sql =
 		"SELECT u.user_id, u.plan_id, u.status = 'suspended' AS \"suspended!\",\n"
 		"       d.credits AS \"base_credits!\", d.requests AS \"base_requests!\",\n"
-		"       o.limit_ids AS \"override_limit_ids!\", o.counts AS \"override_counts!\"\n"
+		"       ARRAY(SELECT uuid_send(o.limit_id) || int4send(o.count)\n"
+		"\t       FROM limit_overrides o WHERE o.user_id = u.user_id)\n"
+		"\t\tAS \"overrides!\"\n"
 		"  FROM unnest($1::uuid[]) AS w (user_id)\n"
 		"  JOIN users u ON u.user_id = w.user_id\n"
 		" CROSS JOIN LATERAL (\n"
@@ -155,15 +155,11 @@ static const struct pg_statement user_load_many_statement = {
 		"\t       coalesce(sum(request_count), 0)::int8 AS requests\n"
 		"\t  FROM daily_usage\n"
 		"\t WHERE user_id = u.user_id AND date = $2) d\n"
-		" CROSS JOIN LATERAL (\n"
-		"\tSELECT coalesce(array_agg(limit_id ORDER BY limit_id), '{}') AS limit_ids,\n"
-		"\t       coalesce(array_agg(count ORDER BY limit_id), '{}') AS counts\n"
-		"\t  FROM limit_overrides WHERE user_id = u.user_id) o\n"
 		" LIMIT $3::int8",
 	.param_oids = user_load_many_oids,
 	.n_params = 3,
 	.columns = user_load_many_columns,
-	.n_columns = 7,
+	.n_columns = 6,
 	.row_bytes = sizeof(struct q_user_load_many_row),
 };
 

@@ -84,8 +84,7 @@ struct q_user_load_many_row {
 	bool suspended;
 	int64_t base_credits;
 	int64_t base_requests;
-	struct pg_array override_limit_ids; /* of struct tl_uuid */
-	struct pg_array override_counts; /* of int32_t */
+	struct pg_array overrides; /* of struct tl_str */
 };
 /*
  * What the segment holds of these users, usage as of :day; unknown ids give

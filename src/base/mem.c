@@ -41,12 +41,13 @@ void *tl_alloc(size_t size_bytes)
 
 void *tl_alloc_array(size_t count, size_t size_bytes)
 {
+	size_t whole;
 	void *p;
 
-	/* calloc checks the product; 0 must not be mistaken for a failure. */
-	if (count == 0 || size_bytes == 0)
-		count = size_bytes = 1;
-	p = calloc(count, size_bytes);
+	if (__builtin_mul_overflow(count, size_bytes, &whole))
+		out_of_memory();
+	/* NULL for 0 bytes must not be mistaken for a failure. */
+	p = calloc(1, whole == 0 ? 1 : whole);
 	if (p == NULL)
 		out_of_memory();
 	return p;

@@ -157,7 +157,6 @@ int main(void)
 {
 	Suite *s = suite_create("base/mem");
 	TCase *tc = tcase_create("mem");
-	TCase *death = tcase_create("death");
 	SRunner *sr = srunner_create(s);
 	int failed;
 
@@ -170,6 +169,8 @@ int main(void)
 	tcase_add_test(tc, list_keeps_order_and_unlinks_twice);
 	/* These end their process, so they need one of their own. */
 	if (srunner_fork_status(sr) == CK_FORK) {
+		TCase *death = tcase_create("death");
+
 		suite_add_tcase(s, death);
 		tcase_add_test_raise_signal(death, assert_aborts, SIGABRT);
 		tcase_add_exit_test(death, overflowing_array_ends_the_process,

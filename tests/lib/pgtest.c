@@ -36,8 +36,12 @@ struct pgtest {
 	char dir[64];
 	char bin[PATH_MAX - 64];
 	char conninfo[160];
-	pid_t postmaster; /* 0: not running */
-	pid_t maker;      /* who made the directory and may remove it */
+	pid_t maker; /* who made the directory and may remove it */
+	/* Shared with forked tests, which may stop and start the server. */
+	struct server {
+		pid_t postmaster; /* 0: not running */
+		pid_t owner;      /* its parent; it dies with that one */
+	} * server;
 };
 
 __attribute__((format(printf, 1, 2), noreturn)) static void die(const char *fmt,
@@ -280,11 +284,20 @@ struct pgtest *pgtest_start(void)
 	return p;
 }
 
+static void ignore_notice(void *arg, const char *words)
+{
+	(void)arg;
+	(void)words;
+}
+
 char *pgtest_value(const struct pgtest *p, const char *sql)
 {
 	PGconn *pq = PQconnectdb(p->conninfo);
-	PGresult *res = PQexec(pq, sql);
 	char *value = NULL;
+	PGresult *res;
+
+	PQsetNoticeProcessor(pq, ignore_notice, NULL);
+	res = PQexec(pq, sql);
 
 	if (PQresultStatus(res) != PGRES_TUPLES_OK &&
 	    PQresultStatus(res) != PGRES_COMMAND_OK)

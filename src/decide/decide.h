@@ -14,6 +14,7 @@
 #include "shm/window.h"
 #include "tally/addr.h"
 #include "tally/key.h"
+#include "tally/keyrow.h"
 
 #define DECIDE_EXTRAS_MAX 8
 #define DECIDE_RATES_MAX  (DECIDE_EXTRAS_MAX + 6)
@@ -121,8 +122,6 @@ void decide(struct decide *d, const struct decide_in *in,
  */
 void decide_charge(struct decide *d, const struct decide_in *in,
 		   struct decide_out *out);
-/* Refund of a charge whose handler failed (same day, meter_scope = all). */
-void decide_refund(struct decide *d, const struct decide_out *out);
 /* Only the address limit: unauthenticated routes. */
 void decide_address(struct decide *d, const struct tally_addr *client,
 		    uint64_t mono_ns, struct decide_out *out);

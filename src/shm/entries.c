@@ -247,7 +247,7 @@ enum tl_status shm_key_take_in(struct shm *s, const struct tally_key_row *row,
 			       struct tl_err *err)
 {
 	uint64_t hash = dir_hash(s, row->digest.b, 32);
-	uint64_t wall_ms = (uint64_t)(shm_wall_us(s, tl_mono_ns()) / 1000);
+	uint64_t wall_ms = shm_wall_ms(s, tl_mono_ns());
 	struct extras_source src = {
 		row->scopes,	row->n_scopes,	 row->allowed,
 		row->n_allowed, row->overrides, row->n_overrides
@@ -293,7 +293,7 @@ enum tl_status shm_key_take_in(struct shm *s, const struct tally_key_row *row,
 enum tl_status shm_user_change(struct shm *s, const struct tally_user_row *row,
 			       struct tl_err *err)
 {
-	uint64_t wall_ms = (uint64_t)(shm_wall_us(s, tl_mono_ns()) / 1000);
+	uint64_t wall_ms = shm_wall_ms(s, tl_mono_ns());
 	uint32_t plan, index;
 	enum tl_status st;
 

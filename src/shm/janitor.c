@@ -148,7 +148,7 @@ static void user_step(struct shm *s, const struct entry_table *t,
 void shm_janitor_step(struct shm *s, struct shm_janitor *j, uint32_t n,
 		      uint32_t idle_s, bool spool_empty, uint64_t now_mono_ns)
 {
-	uint64_t wall_ms = (uint64_t)(shm_wall_us(s, now_mono_ns) / 1000);
+	uint64_t wall_ms = shm_wall_ms(s, now_mono_ns);
 	uint32_t keys = (uint32_t)atomic_load(&s->head->key_fresh);
 	uint32_t users = (uint32_t)atomic_load(&s->head->user_fresh);
 	uint64_t idle_ms = (uint64_t)idle_s * 1000;

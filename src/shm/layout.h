@@ -350,12 +350,11 @@ struct shm_decision {
 	uint8_t request_id_len, door, code, reason; /* decide.h */
 	uint16_t http_status, worker;
 	uint32_t cost;
-	char limit_name[16]; /* of the limit that refused, or the tightest */
+	char limit_name[SHM_NAME_MAX]; /* that refused, or the tightest */
 	uint32_t limit_count, limit_sum; /* allowed, charged when decided */
 	uint32_t reset_ms;
 	uint32_t quota_limit, quota_used;
-	uint8_t pad[8];
 };
-_Static_assert(sizeof(struct shm_decision) == 192, "bump SHM_LAYOUT");
+_Static_assert(sizeof(struct shm_decision) == 208, "bump SHM_LAYOUT");
 
 #endif

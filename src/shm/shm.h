@@ -132,6 +132,10 @@ static inline int64_t shm_wall_us(const struct shm *s, uint64_t mono_ns)
 	       (int64_t)atomic_load_explicit(&s->head->wall_offset_us,
 					     memory_order_relaxed);
 }
+static inline uint64_t shm_wall_ms(const struct shm *s, uint64_t mono_ns)
+{
+	return (uint64_t)(shm_wall_us(s, mono_ns) / 1000);
+}
 /* Day of that moment, never below one already seen; raises max_period. */
 uint32_t shm_day(struct shm *s, uint64_t mono_ns);
 /* Master, each second: steps < 2 s at once; larger ones only when `accept`. */

@@ -19,15 +19,18 @@ static bool cell_takes(struct shm_key *k, uint32_t day, uint32_t metric)
 	       c == atomic_load(&k->flushed[day % SHM_PERIODS][metric]);
 }
 
-static void cell_add(struct shm_key *k, uint32_t day, uint32_t metric,
-		     uint64_t delta)
+static bool cell_add(struct shm_key *k, uint32_t day, uint32_t metric,
+		     uint64_t delta, uint64_t max)
 {
 	_Atomic uint64_t *cell = cell_of(k, day, metric);
 	uint64_t c = atomic_load(cell);
 
-	while (!atomic_compare_exchange_weak(
-		cell, &c, shm_tagged(day, shm_count_in(c, day) + delta)))
-		;
+	do {
+		if (shm_count_in(c, day) + delta > max)
+			return false;
+	} while (!atomic_compare_exchange_weak(
+		cell, &c, shm_tagged(day, shm_count_in(c, day) + delta)));
+	return true;
 }
 
 void shm_usage_touch(struct shm *s, uint32_t key, uint64_t wall_ms)
@@ -48,9 +51,10 @@ void shm_usage_touch(struct shm *s, uint32_t key, uint64_t wall_ms)
 
 enum tl_status shm_usage_add(struct shm *s, uint32_t key, uint32_t day,
 			     const uint64_t delta[SHM_METRICS],
-			     uint64_t wall_ms)
+			     uint64_t credits_max, uint64_t wall_ms)
 {
 	struct shm_key *k = &s->keys[key];
+	uint64_t base = shm_count_in(atomic_load(&k->base), day);
 	uint32_t m;
 
 	for (m = 0; m < SHM_METRICS; m++)
@@ -58,9 +62,15 @@ enum tl_status shm_usage_add(struct shm *s, uint32_t key, uint32_t day,
 			shm_count(s, SHM_C_CELL_BUSY, 1);
 			return TL_BUSY;
 		}
-	for (m = 0; m < SHM_METRICS; m++)
+	/* credits decide; the others follow without a bound */
+	_Static_assert(SHM_CREDITS == 0, "credits come first");
+	if (base > credits_max ||
+	    !cell_add(k, day, SHM_CREDITS, delta[SHM_CREDITS],
+		      credits_max - base))
+		return TL_FULL;
+	for (m = SHM_CREDITS + 1; m < SHM_METRICS; m++)
 		if (delta[m] != 0)
-			cell_add(k, day, m, delta[m]);
+			cell_add(k, day, m, delta[m], SHM_COUNT_MAX);
 	dirty_set(s, key);
 	shm_usage_touch(s, key, wall_ms);
 	return TL_OK;

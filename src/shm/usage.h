@@ -10,12 +10,15 @@
 #include "shm/shm.h"
 
 /*
- * Adds to the three cells of the key's day.  TL_BUSY: a cell still holds
- * unflushed usage of an older day (three days of outage); nothing changed.
+ * Adds to the three cells of the key's day, if its credits (base included)
+ * stay within credits_max, the key's own limit; SHM_COUNT_MAX: none.
+ * TL_FULL: they would not.  TL_BUSY: a cell still holds unflushed usage of
+ * an older day (three days of outage).  Nothing changed then.
  * Sets the dirty bit and last_used_ms.
  */
 enum tl_status shm_usage_add(struct shm *s, uint32_t key, uint32_t day,
 			     const uint64_t delta[SHM_METRICS],
+			     uint64_t credits_max,
 			     uint64_t wall_ms) TL_MUST_CHECK;
 /* A use without charge: only last_used_ms, and the dirty bit once a second. */
 void shm_usage_touch(struct shm *s, uint32_t key, uint64_t wall_ms);

@@ -1,0 +1,34 @@
+#!/bin/sh
+# run.sh - kills processes of a loaded tallyd and compares the sums.
+#
+#	tests/chaos/run.sh [--build DIR] [OPTIONS OF chaos ...]
+#
+# Without options: the short run of check.sh.  The long one:
+#
+#	tests/chaos/run.sh --kills 500 --seconds 180 --outage 60 --kill-postgres 3
+#	tests/chaos/run.sh --kills 500 --seconds 180 --strict
+#
+# DIR is where tallyd was built (default: the current directory, else
+# build/ of the source tree).
+set -eu
+
+source=$(cd "$(dirname "$0")/../.." && pwd)
+build=
+if [ "${1:-}" = --build ]; then
+	build=$2
+	shift 2
+fi
+for dir in "$build" . "$source/build" "$source"; do
+	if [ -n "$dir" ] && [ -f "$dir/config.status" ]; then
+		build=$dir
+		break
+	fi
+done
+if [ ! -f "${build:-/nonexistent}/config.status" ]; then
+	echo "run.sh: no build found; give --build DIR" >&2
+	exit 2
+fi
+cd "$build"
+make -s tallyd tallyctl tests/chaos/chaos >/dev/null
+[ $# -gt 0 ] || set -- --kills 25 --seconds 15
+exec tests/chaos/chaos "$@"

@@ -22,27 +22,28 @@ struct proc {
 	const struct proc_kind *kind;
 	uint32_t number; /* worker 0, 1, ... */
 	const struct conf *conf;
-	struct shm *shm; /* slot taken */
-	char *conninfo;	 /* of the database, embedded or not */
-	int *listen_fds; /* kinds that listen */
+	struct shm *shm;      /* slot taken */
+	const char *conninfo; /* of the database, embedded or not */
+	int *listen_fds;      /* kinds that listen */
 	uint32_t n_listen_fds;
-	int master_pipe;     /* readable (EOF): the master died */
-	int commit_eventfd;  /* this worker's */
+	int master_pipe;            /* readable (EOF): the master died */
+	int commit_eventfd;         /* this worker's; -1: not a worker */
 	const int *commit_eventfds; /* flusher: all workers' */
 	uint32_t n_commit_eventfds;
 	int flusher_eventfd;
-	int ready_pipe; /* write one byte when ready (proc_ready) */
+	int ready_pipe; /* proc_ready, proc_fail; -1 when told */
+	bool refresh; /* the configuration was reloaded: re-read what is held */
 	struct event_base *base; /* made by proc_child_init */
 	/* what the master asks, set by signals on the child's loop */
 	void (*on_stop)(struct proc *p, bool graceful); /* TERM, QUIT */
-	void *state; /* the kind's own */
+	void *state;                                    /* the kind's own */
 };
 
 struct proc_kind {
-	const char *name; /* "worker" */
+	const char *name;            /* "worker" */
 	int (*main)(struct proc *p); /* exit code */
 	uint32_t (*count)(const struct conf *conf);
-	bool listens, needs_pg;
+	bool listens, protects; /* protects: shared rules become read-only */
 	unsigned stop_rank; /* lower ranks stop first: workers 1, flusher 9 */
 };
 extern const struct proc_kind PROC_KINDS[]; /* ends with .name NULL */
@@ -51,17 +52,21 @@ int worker_main(struct proc *p);
 int flusher_main(struct proc *p);
 
 /* In a child: event base, signal events, master's death, heartbeat. */
-enum tl_status proc_child_init(struct proc *p, struct tl_err *err)
-	TL_MUST_CHECK;
-void proc_ready(struct proc *p);  /* tells the master, slot READY */
+enum tl_status proc_child_init(struct proc *p,
+			       struct tl_err *err) TL_MUST_CHECK;
+void proc_child_deinit(struct proc *p);
+void proc_ready(struct proc *p); /* tells the master, slot READY */
+/* Tells the master why this process cannot start or go on; logged there.
+ * Returns the exit code, so that `return proc_fail(...)` reads well. */
+int proc_fail(struct proc *p, const char *why);
 int proc_child_run(struct proc *p); /* the loop; returns the exit code */
-void proc_child_exit(struct proc *p); /* ends the loop after this turn */
+void proc_child_exit(struct proc *p, int code); /* ends the loop soon */
 
 /* The master's life: returns the exit code of the program. */
 struct master_opts {
 	const struct conf_source *source; /* for reloads */
-	struct conf *conf;		  /* taken */
-	bool foreground;
+	struct conf *conf;                /* taken */
+	int started_fd; /* one byte goes here when it serves; -1 */
 };
 int master_run(struct master_opts *o);
 

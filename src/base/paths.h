@@ -1,0 +1,10 @@
+/*
+ * paths.h - where the installed data files are: migrations/ and seed/.
+ */
+#ifndef TALLY_BASE_PATHS_H
+#define TALLY_BASE_PATHS_H
+
+/* TALLY_DATADIR (for running from a build tree), else as configured. */
+const char *tl_datadir(void);
+
+#endif

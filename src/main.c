@@ -1,0 +1,207 @@
+/*
+ * main.c - tallyd's command line.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "proc/proc.h"
+#include "proc/title.h"
+#include "shm/shm.h"
+
+#define DEFAULT_FILE TALLY_SYSCONFDIR "/tallyd.conf"
+/* EX_USAGE and EX_CONFIG of sysexits.h, which service managers know. */
+#define EXIT_USAGE  64
+#define EXIT_CONFIG 78
+
+struct options {
+	const char *file;
+	const char **overrides;
+	size_t n_overrides;
+	bool test, daemonize;
+};
+
+static void usage(FILE *out)
+{
+	fputs("usage: tallyd [-DhtV] [-c FILE] [-o section.key=value ...]\n"
+	      "  -c FILE  configuration (default " DEFAULT_FILE
+	      ", if there is one)\n"
+	      "  -o s.k=v one setting, over file and environment\n"
+	      "  -t       check the configuration and say what it needs\n"
+	      "  -D       go to the background once it serves\n"
+	      "  -V       version\n"
+	      "  -h       this\n",
+	      out);
+}
+
+/* Below 0: go on.  Else the exit code. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	int c;
+
+	o->overrides = tl_alloc_array((size_t)argc + 1, sizeof(char *));
+	while ((c = getopt(argc, argv, "c:o:tDVh")) != -1) {
+		switch (c) {
+		case 'c':
+			o->file = optarg;
+			break;
+		case 'o':
+			o->overrides[o->n_overrides++] = optarg;
+			break;
+		case 't':
+			o->test = true;
+			break;
+		case 'D':
+			o->daemonize = true;
+			break;
+		case 'V':
+			puts(PACKAGE_STRING);
+			return 0;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (o->file == NULL && access(DEFAULT_FILE, F_OK) == 0)
+		o->file = DEFAULT_FILE;
+	return -1;
+}
+
+/* The title takes the place of argv: what is kept must be copied before. */
+static void keep_options(struct options *o)
+{
+	if (o->file != NULL)
+		o->file = tl_strdup(o->file);
+	for (size_t i = 0; i < o->n_overrides; i++)
+		o->overrides[i] = tl_strdup(o->overrides[i]);
+}
+
+static void free_options(struct options *o)
+{
+	for (size_t i = 0; i < o->n_overrides; i++)
+		tl_free((void *)(uintptr_t)o->overrides[i]);
+	tl_free((void *)(uintptr_t)o->file);
+	tl_free(o->overrides);
+}
+
+static int test(const struct conf *conf)
+{
+	struct shm_sizes z = {
+		.max_keys = conf->shm.max_keys,
+		.max_users = conf->shm.max_users,
+		.max_addresses = conf->shm.max_addresses,
+		.max_windows = conf->shm.max_windows,
+		.decision_ring = conf->shm.decision_ring,
+		.idempotency = conf->shm.idempotency,
+		.window_ms = conf->limits.window_ms,
+	};
+	uint64_t bytes = shm_bytes_needed(&z);
+
+	printf("configuration %s is good; the segment takes %llu bytes "
+	       "(%llu MiB) of /dev/shm\n",
+	       conf->file != NULL ? conf->file : "(defaults)",
+	       (unsigned long long)bytes, (unsigned long long)(bytes >> 20));
+	return 0;
+}
+
+/*
+ * The parent stays until the child serves, so that a script that starts us
+ * knows how it went.  Returns in the child, with the descriptor to tell.
+ */
+static int to_background(void)
+{
+	int fds[2], null, status;
+	char word = 0;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		fprintf(stderr, "tallyd: cannot fork: %s\n", strerror(errno));
+		exit(1);
+	}
+	if (pid > 0) {
+		close(fds[1]);
+		if (read(fds[0], &word, 1) == 1)
+			_exit(0);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	}
+	close(fds[0]);
+	setsid();
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		close(null);
+	}
+	if (chdir("/") < 0)
+		fprintf(stderr, "tallyd: cannot change to /\n");
+	return fds[1];
+}
+
+static int run(struct options *o)
+{
+	struct conf_source source = { .file = o->file,
+				      .overrides = o->overrides,
+				      .n_overrides = o->n_overrides,
+				      .env = (const char *const *)environ };
+	struct master_opts mo = { .source = &source, .started_fd = -1 };
+	struct tl_err err;
+	int code;
+
+	if (conf_load(&source, &mo.conf, &err) != TL_OK) {
+		fprintf(stderr, "tallyd: %s\n", err.text);
+		return EXIT_CONFIG;
+	}
+	if (o->test) {
+		code = test(mo.conf);
+		conf_free(&mo.conf);
+		return code;
+	}
+	if (o->daemonize)
+		mo.started_fd = to_background();
+	log_set_level(mo.conf->log.level);
+	if (mo.conf->log.file[0] != '\0' &&
+	    log_open(mo.conf->log.file, &err) != TL_OK) {
+		fprintf(stderr, "tallyd: %s\n", err.text);
+		conf_free(&mo.conf);
+		return EXIT_CONFIG;
+	}
+	code = master_run(&mo);
+	log_close();
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { NULL, NULL, 0, false, false };
+	int code = parse(argc, argv, &o);
+
+	if (code < 0) {
+		keep_options(&o);
+		title_init(argc, argv);
+		code = run(&o);
+		title_deinit();
+		free_options(&o);
+	} else {
+		tl_free(o.overrides);
+	}
+	return code;
+}

@@ -1,0 +1,177 @@
+/*
+ * child.c - the frame of every process that the master forks: loop, signals,
+ * the master's death, the heartbeat, the limit of a stop.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "proc/backoff.h"
+#include "proc/proc.h"
+
+/* Usage that could not be delivered stays in the segment, so a flusher gets
+ * time for a large backlog; a second signal of the operator cuts it short. */
+#define FLUSH_LIMIT_MS 60000
+
+/* There is one per process. */
+static struct {
+	struct event *term, *quit, *usr1, *orphan, *beat, *limit;
+	bool stopping;
+	int code;
+} child;
+
+void proc_child_exit(struct proc *p, int code)
+{
+	child.code = code;
+	event_base_loopexit(p->base, NULL);
+}
+
+static void on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *p = arg;
+
+	(void)fd;
+	(void)what;
+	log_warn("stop took too long; leaving with work in hand");
+	event_base_loopbreak(p->base);
+}
+
+static void stop(struct proc *p, bool graceful)
+{
+	uint32_t limit_ms = graceful ? p->conf->server.drain_timeout_ms
+				     : p->conf->server.stop_timeout_ms;
+	struct timeval tv;
+
+	if (!p->kind->listens)
+		limit_ms = FLUSH_LIMIT_MS;
+	tv = backoff_timeval(limit_ms);
+	/* A TERM behind a QUIT hurries: the shorter limit counts. */
+	evtimer_add(child.limit, &tv);
+	child.stopping = true;
+	shm_slot_set_state(p->shm, SHM_SLOT_DRAINING);
+	p->on_stop(p, graceful);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	(void)what;
+	stop(arg, sig == SIGQUIT);
+}
+
+static void on_orphaned(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *p = arg;
+
+	(void)fd;
+	(void)what;
+	event_del(child.orphan); /* stays readable */
+	log_warn("the master is gone; finishing");
+	if (!child.stopping)
+		stop(p, false);
+}
+
+static void on_reopen(evutil_socket_t sig, short what, void *arg)
+{
+	struct tl_err err;
+
+	(void)sig;
+	(void)what;
+	(void)arg;
+	if (log_reopen(&err) != TL_OK)
+		log_error("%s; keeping the old log file", err.text);
+}
+
+static void on_beat(evutil_socket_t fd, short what, void *arg)
+{
+	struct proc *p = arg;
+
+	(void)fd;
+	(void)what;
+	shm_slot_beat(p->shm);
+}
+
+static struct event *watch(struct proc *p, int sig, event_callback_fn fn)
+{
+	struct event *ev = evsignal_new(p->base, sig, fn, p);
+
+	event_add(ev, NULL);
+	return ev;
+}
+
+enum tl_status proc_child_init(struct proc *p, struct tl_err *err)
+{
+	struct event_config *cfg = event_config_new();
+	struct timeval second = { .tv_sec = 1 };
+
+	event_config_set_flag(cfg, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST |
+					   EVENT_BASE_FLAG_NOLOCK);
+	p->base = event_base_new_with_config(cfg);
+	event_config_free(cfg);
+	if (p->base == NULL)
+		return tl_err_sys(err, "make an event base");
+	child.term = watch(p, SIGTERM, on_signal);
+	child.quit = watch(p, SIGQUIT, on_signal);
+	child.usr1 = watch(p, SIGUSR1, on_reopen);
+	child.orphan = event_new(p->base, p->master_pipe, EV_READ | EV_PERSIST,
+				 on_orphaned, p);
+	event_add(child.orphan, NULL);
+	child.beat = event_new(p->base, -1, EV_PERSIST, on_beat, p);
+	event_add(child.beat, &second);
+	child.limit = evtimer_new(p->base, on_limit, p);
+	return TL_OK;
+}
+
+void proc_child_deinit(struct proc *p)
+{
+	struct event **all[] = { &child.term, &child.quit,  &child.usr1,
+				 &child.beat, &child.limit, &child.orphan };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		event_free(*all[i]);
+		*all[i] = NULL;
+	}
+	event_base_free(p->base);
+	p->base = NULL;
+}
+
+/* A master that died meanwhile is noticed on the other pipe. */
+static void tell(struct proc *p, const char *text, size_t len)
+{
+	if (p->ready_pipe < 0)
+		return;
+	(void)!write(p->ready_pipe, text, len);
+	close(p->ready_pipe);
+	p->ready_pipe = -1;
+}
+
+void proc_ready(struct proc *p)
+{
+	if (!child.stopping)
+		shm_slot_set_state(p->shm, SHM_SLOT_READY);
+	tell(p, "R", 1);
+}
+
+int proc_fail(struct proc *p, const char *why)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text), "E%s", why);
+
+	if (p->ready_pipe < 0) /* it ran: nobody reads there any more */
+		log_error("cannot go on: %s", why);
+	else if (len > 0)
+		tell(p, text, strlen(text));
+	return 1;
+}
+
+int proc_child_run(struct proc *p)
+{
+	event_base_dispatch(p->base);
+	return child.code;
+}

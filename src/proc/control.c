@@ -1,0 +1,126 @@
+/*
+ * control.c - the commands of tallyctl that only the master can answer.
+ */
+#include "config.h"
+
+#include <event2/event.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ctl/ctl.h"
+#include "proc/master.h"
+#include "proc/pgembed.h"
+
+static const struct doc *text(struct tl_arena *a, const char *s)
+{
+	return doc_str(a, tl_str_c(s != NULL ? s : ""));
+}
+
+static struct doc *children_doc(const struct master *m, struct tl_arena *a)
+{
+	static const char *const states[] = {
+		[CHILD_STARTING] = "starting",
+		[CHILD_READY] = "ready",
+		[CHILD_STOPPING] = "stopping",
+	};
+	struct doc *list = doc_array(a);
+
+	for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+		const struct child *c = &m->children[i];
+		struct doc *d;
+
+		if (c->state == CHILD_NONE)
+			continue;
+		d = doc_object(a);
+		doc_set(a, d, "kind", text(a, c->kind->name));
+		doc_set(a, d, "number", doc_int(a, c->number));
+		doc_set(a, d, "pid", doc_int(a, c->pid));
+		doc_set(a, d, "slot", doc_int(a, i));
+		doc_set(a, d, "state", text(a, states[c->state]));
+		doc_push(a, list, d);
+	}
+	return list;
+}
+
+static void on_status(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	struct tl_arena *a = ctl_call_arena(call);
+	struct doc *d = doc_object(a);
+	const struct conf *conf = m->crew->conf;
+
+	doc_set(a, d, "pid", doc_int(a, getpid()));
+	doc_set(a, d, "version", text(a, PACKAGE_VERSION));
+	doc_set(a, d, "uptime_ms",
+		doc_int(a, (int64_t)(tl_mono_ms() - m->started_mono_ms)));
+	doc_set(a, d, "configuration", text(a, conf->file));
+	doc_set(a, d, "generation", doc_int(a, (int64_t)m->crew->generation));
+	doc_set(a, d, "instance", text(a, conf->server.instance));
+	doc_set(a, d, "workers", doc_int(a, conf->server.workers));
+	doc_set(a, d, "embedded_database",
+		doc_bool(m->pg != NULL && pgembed_running(m->pg)));
+	doc_set(a, d, "children", children_doc(m, a));
+	ctl_answer(call, d);
+}
+
+static void on_reload(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	struct tl_err err;
+
+	if (m->reload_call != NULL) {
+		tl_err_set(&err, TL_BUSY, "a reload is being done already");
+		ctl_refuse(call, &err);
+		return;
+	}
+	m->reload_call = call;
+	m->reload_wanted = true;
+	event_base_loopbreak(m->base);
+}
+
+static void on_stop(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	const struct doc *graceful = doc_get(ctl_call_args(call), "graceful");
+
+	ctl_answer(call, doc_object(ctl_call_arena(call)));
+	if (graceful != NULL && graceful->type == DOC_BOOL &&
+	    graceful->boolean) {
+		if (m->stop == STOP_NO)
+			m->stop = STOP_GRACEFUL;
+	} else {
+		m->stop = STOP_FAST;
+		m->stop_signals++;
+	}
+	event_base_loopbreak(m->base);
+}
+
+void control_reloaded(struct master *m, const struct tl_err *err)
+{
+	struct ctl_call *call = m->reload_call;
+	struct doc *d;
+
+	m->reload_call = NULL;
+	if (call == NULL)
+		return;
+	if (err != NULL) {
+		ctl_refuse(call, err);
+		return;
+	}
+	d = doc_object(ctl_call_arena(call));
+	doc_set(ctl_call_arena(call), d, "generation",
+		doc_int(ctl_call_arena(call), (int64_t)m->crew->generation));
+	ctl_answer(call, d);
+}
+
+enum tl_status control_open(struct master *m, struct tl_err *err)
+{
+	struct ctl_callbacks cb = { .status = on_status,
+				    .reload = on_reload,
+				    .stop = on_stop,
+				    .arg = m };
+
+	return ctl_server_new(m->base, m->crew->conf->server.state_dir, &cb,
+			      &m->ctl, err);
+}

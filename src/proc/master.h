@@ -1,0 +1,179 @@
+/*
+ * master.h - what the master's files share.
+ *
+ * master.c      start, main loop, stop
+ * supervise.c   the table of children: spawn, ready, reap, respawn
+ * spawn.c       one fork
+ * segment.c     attach, verify, rescue
+ * prepare.c     the database before anyone serves (a short-lived child)
+ * reload.c      HUP
+ * control.c     what tallyctl asks over the socket
+ *
+ * The master waits in one way only: master_turn() runs its loop, in which
+ * signals and deaths of children are seen to.  So start, reload and stop read
+ * from top to bottom.
+ */
+#ifndef TALLY_PROC_MASTER_H
+#define TALLY_PROC_MASTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/status.h"
+#include "conf/conf.h"
+#include "proc/listen.h"
+#include "proc/proc.h"
+#include "shm/metrics.h"
+#include "shm/shm.h"
+
+struct ctl_call;
+struct ctl_server;
+struct event;
+struct event_base;
+struct master;
+struct pgembed;
+
+#define MASTER_SIGNALS 6
+#define MASTER_SLOT    0
+#define START_TRIES    3 /* deaths before ready that end a start */
+
+enum child_state { CHILD_NONE, CHILD_STARTING, CHILD_READY, CHILD_STOPPING };
+
+/* A process that lives; its place in master.children is its slot. */
+struct child {
+	enum child_state state;
+	pid_t pid;
+	struct post *post; /* NULL: of a configuration before */
+	const struct proc_kind *kind;
+	uint32_t number;
+	struct master *m;
+	int ready_fd; /* -1 once it told */
+	struct event *ready_event;
+	uint64_t started_mono_ms;
+	char why[480]; /* it said it cannot start */
+};
+
+/* A process that should live: worker 3 of this configuration. */
+struct post {
+	struct crew *crew;
+	const struct proc_kind *kind;
+	uint32_t number;
+	struct child *child;    /* NULL: dead, or not begun */
+	unsigned short_lives;   /* in a row, for the back-off */
+	unsigned failed_starts; /* in a row, never got ready */
+	struct event *timer;
+};
+
+/* All processes of one configuration. */
+struct crew {
+	struct master *m;
+	uint64_t generation;
+	struct conf *conf; /* owned */
+	struct listen_set *listens;
+	struct post *posts;
+	uint32_t n_posts;
+	bool serving; /* all were ready once: from here on deaths are healed */
+	bool failed;
+	char why[600]; /* it failed */
+};
+
+enum master_stop { STOP_NO, STOP_GRACEFUL, STOP_FAST };
+
+struct master {
+	const struct conf_source *source;
+	struct event_base *base;
+	struct event *signals[MASTER_SIGNALS];
+	struct event *second, *wake, *watchdog;
+	int lock_fd;
+	int life_pipe[2]; /* nobody writes: its end is the master's */
+	int flusher_eventfd;
+	int commit_eventfds[SHM_SLOTS]; /* by slot */
+	uint32_t n_commit_eventfds;
+	struct pgembed *pg; /* NULL: database.url */
+	char *conninfo;
+	struct crew *crew;
+	uint64_t generations;
+	struct child children[SHM_SLOTS];
+	/* segment */
+	struct shm *shm;
+	bool trusted; /* attached with all it knew, nothing to load first */
+	/* database */
+	pid_t prepare_pid;
+	int prepare_fd;
+	/* what signals and commands asked for */
+	enum master_stop stop;
+	unsigned stop_signals;
+	bool reload_wanted, crash_wanted;
+	bool hold; /* no respawn: the segment is being looked at */
+	unsigned crashes;
+	uint64_t crash_mono_ms[START_TRIES];
+	bool clock_warned;
+	struct ctl_server *ctl;
+	struct ctl_call *reload_call; /* answered by the reload */
+	bool killed_one; /* in the stop: the segment is not clean */
+	uint64_t started_mono_ms;
+};
+
+/* Runs the loop until something happened, due_mono_ms at the latest. */
+void master_turn(struct master *m, uint64_t due_mono_ms);
+struct shm_sizes master_sizes(const struct conf *conf);
+
+/* supervise.c */
+/* conf and listens are taken. */
+struct crew *crew_new(struct master *m, struct conf *conf,
+		      struct listen_set *listens);
+void crew_free(struct crew **crew, const struct listen_set *still);
+/* Starts what is missing of a kind (NULL: all) as far as slots are free. */
+void crew_spawn(struct crew *crew, const struct proc_kind *kind);
+bool crew_ready(const struct crew *crew, const struct proc_kind *kind);
+const struct proc_kind *kind_find(const char *name);
+bool child_reaped(struct master *m, pid_t pid, int status);
+void child_signal(struct child *c, int sig);
+/* Signals every process of a rank; how many there are. */
+unsigned children_signal(struct master *m, unsigned rank, int sig);
+unsigned children_alive(const struct master *m, unsigned rank);
+/* TERM (or QUIT), then KILL at the end of time. */
+void children_stop(struct master *m, unsigned rank, int sig, uint32_t limit_ms);
+
+/* spawn.c */
+enum tl_status spawn(struct master *m, struct post *post, uint32_t slot,
+		     pid_t *pid_r, int *ready_fd_r,
+		     struct tl_err *err) TL_MUST_CHECK;
+
+/* In a child: the defaults, but deaf to what a terminal sends to all. */
+void spawn_reset_signals(struct master *m);
+
+/* segment.c */
+enum tl_status segment_open(struct master *m, enum shm_found *found_r,
+			    struct tl_err *err) TL_MUST_CHECK;
+/* id: of the database, NULL when it is away. */
+enum tl_status segment_settle(struct master *m, enum shm_found found,
+			      const uint64_t id[2],
+			      struct tl_err *err) TL_MUST_CHECK;
+/* Is it bound to the database that this state directory knew last? */
+bool segment_of_this_state(const struct master *m);
+/* All children are dead.  Verifies, or rescues and makes a new one. */
+enum tl_status segment_check(struct master *m, bool give_up,
+			     struct tl_err *err) TL_MUST_CHECK;
+
+/* prepare.c */
+struct prepared { /* what the child tells */
+	enum tl_status status;
+	uint64_t id[2];
+	uint32_t migrations;
+	char text[480];
+};
+void prepare_begin(struct master *m);
+/* TL_CANCELED: a stop was asked for. */
+enum tl_status prepare_end(struct master *m, struct prepared *p_r,
+			   struct tl_err *err) TL_MUST_CHECK;
+
+/* reload.c */
+void reload(struct master *m);
+
+/* control.c */
+enum tl_status control_open(struct master *m, struct tl_err *err) TL_MUST_CHECK;
+void control_reloaded(struct master *m, const struct tl_err *err);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * segment.c - how the master comes by its segment, and what it does with one
+ * that is damaged or belongs to another database.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flush/flush.h"
+#include "proc/master.h"
+
+/* How long processes of a dead master get to notice it and finish. */
+#define ORPHANS_MS 10000
+
+static void remembered_path(const struct master *m, char *dst, size_t size)
+{
+	snprintf(dst, size, "%s/database_id", m->crew->conf->server.state_dir);
+}
+
+/* The database that this state directory was last connected to. */
+static bool remembered_id(const struct master *m, uint64_t id_r[2])
+{
+	char path[4200], *text = NULL;
+	bool found = false;
+	size_t len;
+
+	remembered_path(m, path, sizeof(path));
+	if (tl_file_read(path, 64, &text, &len, NULL) == TL_OK)
+		found = tl_unhex(tl_str_trim(tl_str_c(text)), id_r, 16);
+	tl_free(text);
+	return found;
+}
+
+static enum tl_status remember_id(const struct master *m, const uint64_t id[2],
+				  struct tl_err *err)
+{
+	uint64_t known[2];
+	char path[4200], text[34];
+
+	if (remembered_id(m, known) && memcmp(known, id, 16) == 0)
+		return TL_OK;
+	tl_hex(id, 16, text);
+	text[32] = '\n';
+	remembered_path(m, path, sizeof(path));
+	return tl_file_replace(path, text, 33, 0640, err);
+}
+
+bool segment_of_this_state(const struct master *m)
+{
+	const struct shm_head *h = m->shm->head;
+	uint64_t known[2];
+
+	return remembered_id(m, known) &&
+	       known[0] == atomic_load(&h->database_id[0]) &&
+	       known[1] == atomic_load(&h->database_id[1]);
+}
+
+/* ---- processes of a master that died ------------------------------------- */
+
+static enum tl_status await_orphans(struct master *m, struct tl_err *err)
+{
+	uint64_t due_mono_ms = tl_mono_ms() + ORPHANS_MS;
+	bool told = false;
+	uint64_t pid;
+
+	while (shm_slots_alive(m->shm, &pid)) {
+		if (pid == atomic_load(&m->shm->slots[MASTER_SLOT].pid))
+			return tl_err_set(err, TL_BUSY,
+					  "another tallyd, process %llu, works "
+					  "on this segment; stop it first",
+					  (unsigned long long)pid);
+		if (!told)
+			log_info("waiting for processes of the master before; "
+				 "first %llu",
+				 (unsigned long long)pid);
+		told = true;
+		if (tl_mono_ms() >= due_mono_ms) {
+			log_warn("process %llu of the master before does not "
+				 "end; killing it",
+				 (unsigned long long)pid);
+			kill((pid_t)pid, SIGKILL);
+		}
+		master_turn(m, tl_mono_ms() + 5);
+		if (m->stop != STOP_NO)
+			return tl_err_set(err, TL_CANCELED, "told to stop");
+	}
+	return TL_OK;
+}
+
+enum tl_status segment_open(struct master *m, enum shm_found *found_r,
+			    struct tl_err *err)
+{
+	const char *instance = m->crew->conf->server.instance;
+	struct shm_sizes z = master_sizes(m->crew->conf);
+	enum tl_status st;
+
+	err->text[0] = '\0';
+	st = shm_open_master(instance, &z, &m->shm, found_r, err);
+	if (st != TL_OK)
+		return tl_err_wrap(err, "segment '%s'", instance);
+	if (*found_r == SHM_FOUND_OTHER)
+		log_warn("the segment of '%s' cannot be used (%s); kept aside, "
+			 "a new one made",
+			 instance, err->text);
+	if (*found_r == SHM_FOUND_NONE || *found_r == SHM_FOUND_OTHER)
+		return TL_OK;
+	return await_orphans(m, err);
+}
+
+/* ---- damage -------------------------------------------------------------- */
+
+struct rescue {
+	const char *state_dir;
+	uint64_t records;
+	enum tl_status st;
+	struct tl_err *err;
+};
+
+static void rescue_records(void *arg, const struct shm_record *records,
+			   uint32_t n, uint64_t epoch)
+{
+	struct rescue *r = arg;
+
+	if (r->st != TL_OK)
+		return;
+	r->st = flush_spool_salvage(r->state_dir, epoch, records, n, r->err);
+	r->records += n;
+}
+
+/* What it counted goes to the spool; the object stays beside for study. */
+static enum tl_status segment_replace(struct master *m, struct tl_err *err)
+{
+	const struct conf *conf = m->crew->conf;
+	struct shm_sizes z = master_sizes(conf);
+	struct rescue r = { .state_dir = conf->server.state_dir, .err = err };
+	uint64_t id[2] = { atomic_load(&m->shm->head->database_id[0]),
+			   atomic_load(&m->shm->head->database_id[1]) };
+	struct shm *fresh = NULL;
+	enum tl_status st;
+
+	shm_salvage(m->shm, rescue_records, &r);
+	if (r.st != TL_OK)
+		return tl_err_wrap(err, "rescue of the segment's usage");
+	st = shm_make_fresh(conf->server.instance, &z, &fresh, err);
+	if (st != TL_OK)
+		return st;
+	shm_close(&m->shm);
+	m->shm = fresh;
+	m->trusted = false;
+	atomic_store(&fresh->head->database_id[0], id[0]);
+	atomic_store(&fresh->head->database_id[1], id[1]);
+	log_error("a new segment was made; %llu records of the old one wait in "
+		  "the spool, rate windows start empty",
+		  (unsigned long long)r.records);
+	return TL_OK;
+}
+
+static void take_slot(struct master *m)
+{
+	struct shm_slot *s = &m->shm->slots[MASTER_SLOT];
+
+	shm_slot_take(m->shm, MASTER_SLOT, "master", 0,
+		      (atomic_load(&s->identity) & 0xffffffffffffULL) + 1);
+	shm_slot_set_state(m->shm, SHM_SLOT_READY);
+}
+
+enum tl_status segment_check(struct master *m, bool give_up, struct tl_err *err)
+{
+	enum tl_status st;
+
+	if (give_up) {
+		log_error("children crashed %d times in a minute; not trusting "
+			  "the segment any more",
+			  START_TRIES);
+	} else {
+		st = shm_verify(m->shm, err);
+		if (st == TL_OK) {
+			log_info("the segment is sound");
+			return TL_OK;
+		}
+		log_error("the segment is damaged: %s", err->text);
+	}
+	st = segment_replace(m, err);
+	if (st == TL_OK)
+		take_slot(m);
+	return st;
+}
+
+/* ---- whose it is --------------------------------------------------------- */
+
+/* Its counts belong to another database: they must not reach this one. */
+static enum tl_status drop_foreign(struct master *m, struct tl_err *err)
+{
+	const char *instance = m->crew->conf->server.instance;
+	struct shm_sizes z = master_sizes(m->crew->conf);
+	enum shm_found found;
+
+	log_warn("the segment of '%s' belongs to another database; dropping it",
+		 instance);
+	shm_close(&m->shm);
+	shm_remove(instance);
+	return shm_open_master(instance, &z, &m->shm, &found, err);
+}
+
+static enum tl_status adopt(struct master *m, enum shm_found found,
+			    struct tl_err *err)
+{
+	const struct conf *conf = m->crew->conf;
+	struct shm_sizes z = master_sizes(conf);
+	enum tl_status st;
+
+	m->trusted = true;
+	if (found != SHM_FOUND_CLEAN) {
+		st = shm_verify(m->shm, err);
+		if (st != TL_OK) {
+			log_error("the segment is damaged: %s", err->text);
+			return segment_replace(m, err);
+		}
+	}
+	if (found == SHM_FOUND_RESIZE) {
+		st = shm_resize(conf->server.instance, &z, &m->shm, err);
+		if (st != TL_OK)
+			return tl_err_wrap(err, "change of the segment's size");
+		log_info("the segment has another size now");
+	}
+	return TL_OK;
+}
+
+enum tl_status segment_settle(struct master *m, enum shm_found found,
+			      const uint64_t id[2], struct tl_err *err)
+{
+	struct shm_head *h = m->shm->head;
+	uint64_t bound[2] = { atomic_load(&h->database_id[0]),
+			      atomic_load(&h->database_id[1]) };
+	bool attached = found != SHM_FOUND_NONE && found != SHM_FOUND_OTHER;
+	bool unbound = bound[0] == 0 && bound[1] == 0;
+	enum tl_status st = TL_OK;
+
+	if (attached && id != NULL && !unbound &&
+	    (id[0] != bound[0] || id[1] != bound[1]))
+		st = drop_foreign(m, err);
+	else if (attached)
+		st = adopt(m, found, err);
+	if (st != TL_OK)
+		return st;
+	take_slot(m);
+	atomic_store(&m->shm->head->state, SHM_READY);
+	if (id == NULL)
+		return TL_OK;
+	atomic_store(&m->shm->head->database_id[0], id[0]);
+	atomic_store(&m->shm->head->database_id[1], id[1]);
+	return remember_id(m, id, err);
+}

@@ -1,0 +1,107 @@
+/*
+ * worker.c - the process that serves HTTP.
+ */
+#include "config.h"
+
+#include <event2/event.h>
+
+#include "app/app.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/http.h"
+#include "loop/co.h"
+#include "pg/pg.h"
+#include "proc/proc.h"
+
+#define COROUTINES_MAX 4096
+#define QUEUE_MAX      1024
+
+struct worker {
+	struct pg_pool *pool;
+	struct http *http;
+};
+
+static void drained(void *arg)
+{
+	proc_child_exit(arg, 0);
+}
+
+static void on_stop(struct proc *p, bool graceful)
+{
+	struct worker *w = p->state;
+
+	http_stop_accepting(w->http);
+	http_drain(w->http, !graceful, drained, p);
+}
+
+static enum tl_status worker_open(struct proc *p, struct worker *w,
+				  struct tl_err *err)
+{
+	char name[32];
+	struct pg_pool_opts po = {
+		.conninfo = p->conninfo,
+		.hostaddr = p->conf->database.hostaddr[0] != '\0'
+				    ? p->conf->database.hostaddr
+				    : NULL,
+		.application_name = name,
+		.size = p->conf->database.pool_size,
+		.queue_max = QUEUE_MAX,
+		.statement_timeout_ms = p->conf->server.request_timeout_ms,
+	};
+	struct http_opts ho = {
+		.base = p->base,
+		.conf = p->conf,
+		.shm = p->shm,
+		.listen_fds = p->listen_fds,
+		.n_listen_fds = p->n_listen_fds,
+		.tables = APP_TABLES,
+		.worker = p->number,
+		.commit_eventfd = p->commit_eventfd,
+		.flusher_eventfd = p->flusher_eventfd,
+	};
+	enum tl_status st = co_init(p->base, COROUTINES_MAX, err);
+
+	if (st != TL_OK)
+		return st;
+	snprintf(name, sizeof(name), "tallyd worker/%u", p->number);
+	w->pool = pg_pool_new(&po);
+	ho.pool = w->pool;
+	return http_new(&ho, &w->http, err);
+}
+
+/* Handlers that still wait are told to give up; bounded, then we just go. */
+static void end_coroutines(struct proc *p)
+{
+	co_cancel_all("the worker stops");
+	for (int i = 0; i < 100 && co_live() > 0; i++)
+		event_base_loop(p->base, EVLOOP_NONBLOCK);
+}
+
+static void worker_close(struct proc *p, struct worker *w)
+{
+	end_coroutines(p);
+	if (co_live() > 0)
+		return;
+	http_free(&w->http);
+	pg_pool_free(&w->pool);
+	end_coroutines(p); /* the pool's own */
+	if (co_live() == 0)
+		co_deinit();
+}
+
+int worker_main(struct proc *p)
+{
+	struct worker w = { NULL, NULL };
+	struct tl_err err;
+	int code;
+
+	p->state = &w;
+	p->on_stop = on_stop;
+	if (proc_child_init(p, &err) != TL_OK ||
+	    worker_open(p, &w, &err) != TL_OK)
+		return proc_fail(p, err.text);
+	proc_ready(p);
+	code = proc_child_run(p);
+	worker_close(p, &w);
+	return code;
+}

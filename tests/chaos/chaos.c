@@ -29,8 +29,8 @@
 
 #include "base/mem.h"
 #include "lib/client.h"
-#include "lib/cluster.h"
 #include "lib/daemon.h"
+#include "lib/pgtest.h"
 #include "lib/sql.h"
 #include "lib/world.h"
 
@@ -55,7 +55,7 @@ static struct {
 } opt = { .kills = 25, .seconds = 15, .workers = 2, .seed = 1 };
 
 static struct counts *counts;
-static struct cluster *pg;
+static struct pgtest *pg;
 static struct daemon *daemon_;
 static unsigned killed_workers, killed_flushers, killed_masters;
 
@@ -193,11 +193,7 @@ static void setup(void)
 	unsigned i;
 
 	world_init();
-	pg = cluster_new();
-	if (pg == NULL) {
-		fputs("no PostgreSQL server is installed\n", stderr);
-		exit(77);
-	}
+	pg = pgtest_start();
 	snprintf(workers, sizeof(workers), "server.workers=%u", opt.workers);
 	daemon_ = daemon_start(
 		pg, DAEMON_SETTINGS(workers, "limits.key_count=100000000",
@@ -246,16 +242,16 @@ static void outages(void)
 
 	if (opt.outage > 0) {
 		sql_close();
-		cluster_stop(pg, SIGINT);
+		pgtest_halt(pg);
 		rampage(opt.kills / 4, opt.outage);
-		cluster_start(pg);
+		pgtest_resume(pg);
 	}
 	for (i = 0; i < opt.postgres_kills; i++) {
 		sql_close();
 		test_sleep_ms(500);
-		cluster_stop(pg, SIGKILL);
+		pgtest_kill9(pg);
 		test_sleep_ms(500);
-		cluster_start(pg);
+		pgtest_resume(pg);
 	}
 }
 
@@ -377,6 +373,6 @@ int main(int argc, char **argv)
 	if (!good || status != 0)
 		printf("log:\n%s\n", daemon_log(daemon_));
 	daemon_free(&daemon_);
-	cluster_free(&pg);
+	pgtest_stop(&pg);
 	return good && status == 0 ? 0 : 1;
 }

@@ -189,7 +189,7 @@ START_TEST(an_outage_refuses_no_known_key)
 	expect_in_database(10);
 	sql_close();
 
-	cluster_stop(cluster, SIGINT);
+	pgtest_halt(pg);
 	charge(50);
 	WAIT_UNTIL(
 		(client_get(c, "/health?ready=1", NULL, &r), r.status == 503));
@@ -201,7 +201,7 @@ START_TEST(an_outage_refuses_no_known_key)
 	gate(key_of("unseen"), "");
 	want_error(503, "service_unavailable");
 	ck_assert_int_ge(header_num(&r, "Retry-After"), 1);
-	cluster_start(cluster);
+	pgtest_resume(pg);
 	charge(10);
 
 	expect_in_database(120);
@@ -221,9 +221,9 @@ START_TEST(a_killed_postgres_loses_and_doubles_nothing)
 	for (i = 0; i < 3; i++) {
 		charge(100);
 		sql_close();
-		cluster_stop(cluster, SIGKILL);
+		pgtest_kill9(pg);
 		charge(100);
-		cluster_start(cluster);
+		pgtest_resume(pg);
 	}
 
 	expect_in_database(600);
@@ -239,7 +239,7 @@ START_TEST(a_stop_in_an_outage_keeps_usage_in_the_spool)
 	charge(10);
 	expect_in_database(10);
 	sql_close();
-	cluster_stop(cluster, SIGINT);
+	pgtest_halt(pg);
 	charge(30);
 	client_close(c);
 
@@ -247,7 +247,7 @@ START_TEST(a_stop_in_an_outage_keeps_usage_in_the_spool)
 	/* The machine goes down too: only the disk is left. */
 	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v1", d->instance);
 	ck_assert_int_eq(unlink(path), 0);
-	cluster_start(cluster);
+	pgtest_resume(pg);
 	fixture_again();
 
 	expect_in_database(40);
@@ -278,7 +278,7 @@ START_TEST(another_database_gets_none_of_the_old_counts)
 	ready_to_charge();
 	charge(10);
 	daemon_stop(d, SIGKILL, 5000);
-	other = cluster_create_db(cluster);
+	other = daemon_database(pg);
 	tl_free(d->conninfo);
 	d->conninfo = other;
 	other = tl_asprintf("database.url=%s", d->conninfo);

@@ -21,7 +21,8 @@
 
 #include "base/mem.h"
 #include "lib/client.h"
-#include "lib/cluster.h"
+#include "lib/pgtest.h"
+#include "lib/sql.h"
 #include "lib/world.h"
 
 /* Free now; nobody else of this machine's tests asks for it in the moment
@@ -65,7 +66,19 @@ void daemon_setenv(struct daemon *d, const char *name_value)
 	d->env[d->n_env++] = tl_strdup(name_value);
 }
 
-struct daemon *daemon_new(struct cluster *c, const char *const *settings)
+char *daemon_database(struct pgtest *pg)
+{
+	static unsigned made;
+	char name[64];
+
+	snprintf(name, sizeof(name), "t%ld_%u", (long)getpid(), ++made);
+	sql_exec(pgtest_conninfo(pg), "CREATE DATABASE %s", name);
+	sql_close();
+	return tl_asprintf("host=%s user=postgres dbname=%s", pgtest_dir(pg),
+			   name);
+}
+
+struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 {
 	static unsigned made;
 	struct daemon *d = tl_alloc(sizeof(*d));
@@ -88,8 +101,8 @@ struct daemon *daemon_new(struct cluster *c, const char *const *settings)
 	daemon_set(d, "shm.max_keys=4096");
 	daemon_set(d, "database.seed_demo=yes");
 	daemon_set(d, "metering.flush_interval_ms=200");
-	if (c != NULL) {
-		d->conninfo = cluster_create_db(c);
+	if (pg != NULL) {
+		d->conninfo = daemon_database(pg);
 		set_owned(d, tl_asprintf("database.url=%s", d->conninfo));
 	}
 	while (settings != NULL && *settings != NULL)
@@ -141,9 +154,9 @@ bool daemon_wait_ready(struct daemon *d, unsigned timeout_ms)
 	return ready;
 }
 
-struct daemon *daemon_start(struct cluster *c, const char *const *settings)
+struct daemon *daemon_start(struct pgtest *pg, const char *const *settings)
 {
-	struct daemon *d = daemon_new(c, settings);
+	struct daemon *d = daemon_new(pg, settings);
 	char *log;
 
 	daemon_spawn(d);

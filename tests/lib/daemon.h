@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct cluster;
+struct pgtest;
 struct json_object;
 
 struct daemon {
@@ -30,14 +30,16 @@ struct daemon {
 #define DAEMON_MAX_CHILDREN 64
 
 /*
- * A fresh database in the cluster (NULL: the embedded PostgreSQL), demo data
+ * A fresh database in the server (NULL: the embedded PostgreSQL), demo data
  * seeded, then the settings "section.key=value" up to NULL on top.  _new
  * only prepares; _start also starts and waits until ready, or ends the test
  * with the log.
  */
-struct daemon *daemon_new(struct cluster *c, const char *const *settings);
-struct daemon *daemon_start(struct cluster *c, const char *const *settings);
+struct daemon *daemon_new(struct pgtest *pg, const char *const *settings);
+struct daemon *daemon_start(struct pgtest *pg, const char *const *settings);
 #define DAEMON_SETTINGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+/* A new, empty database of the server: its conninfo, the caller's. */
+char *daemon_database(struct pgtest *pg);
 void daemon_set(struct daemon *d, const char *setting); /* before a spawn */
 void daemon_setenv(struct daemon *d, const char *name_value);
 void daemon_free(struct daemon **d); /* kills what still runs */

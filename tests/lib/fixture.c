@@ -9,14 +9,15 @@
 
 #include "base/mem.h"
 
-struct cluster *cluster;
+struct pgtest *pg;
 struct daemon *d;
 struct client *c;
 struct reply r;
 
 void fixture_prepare(const char *const *settings)
 {
-	d = daemon_new(cluster, settings);
+	pgtest_resume(pg); /* a test that stopped it may have ended */
+	d = daemon_new(pg, settings);
 	c = client_new(d->port);
 }
 
@@ -129,22 +130,6 @@ int64_t db_requests(const char *email)
 	return db_sum("request_count", email);
 }
 
-static void cluster_up(void)
-{
-	world_init();
-	cluster = cluster_new();
-	if (cluster == NULL) {
-		fputs("no PostgreSQL server is installed: skipped\n", stderr);
-		exit(77);
-	}
-}
-
-static void cluster_down(void)
-{
-	cluster_free(&cluster);
-	world_deinit();
-}
-
 TCase *fixture_case(Suite *s, const char *name)
 {
 	TCase *tc = tcase_create(name);
@@ -160,10 +145,12 @@ int fixture_run(Suite *s)
 	SRunner *sr = srunner_create(s);
 	int failed;
 
-	cluster_up();
+	world_init();
+	pg = pgtest_start();
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
-	cluster_down();
+	pgtest_stop(&pg);
+	world_deinit();
 	return failed == 0 ? 0 : 1;
 }

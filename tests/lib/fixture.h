@@ -10,8 +10,8 @@
 #include <check.h>
 
 #include "lib/client.h"
-#include "lib/cluster.h"
 #include "lib/daemon.h"
+#include "lib/pgtest.h"
 #include "lib/sql.h"
 #include "lib/world.h"
 
@@ -23,7 +23,7 @@
 #define ID_PRO       "c0000000-0000-0000-0000-000000000001"
 #define ID_STARTER   "c0000000-0000-0000-0000-000000000003"
 
-extern struct cluster *cluster;
+extern struct pgtest *pg;
 extern struct daemon *d;
 extern struct client *c;
 extern struct reply r; /* the last answer */

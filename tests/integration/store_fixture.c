@@ -1,0 +1,188 @@
+/*
+ * store_fixture.c - cluster, template database, pool.
+ */
+#include "config.h" /* _GNU_SOURCE */
+
+#include "integration/store_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "lib/cluster.h"
+#include "lib/world.h"
+#include "loop/co.h"
+#include "pg/migrate.h"
+#include "pg/pg.h"
+
+char *db;
+struct pg *pg;
+struct tl_arena arena;
+struct tl_err err;
+
+static struct cluster *cluster;
+static struct event_base *base;
+static struct pg_pool *pool;
+
+char *store_fixture_file(const char *path)
+{
+	const char *srcdir = getenv("srcdir");
+
+	return tl_asprintf("%s/%s", srcdir != NULL ? srcdir : ".", path);
+}
+
+char *store_fixture_empty_db(void)
+{
+	return cluster_create_db(cluster);
+}
+
+static void make_template(void)
+{
+	char *admin = cluster_conninfo(cluster, "postgres");
+	char *conninfo = cluster_conninfo(cluster, "template_store");
+	char *dir = store_fixture_file("db/migrations");
+	uint32_t n;
+
+	sql_exec(admin, "CREATE DATABASE template_store");
+	sql_close();
+	if (migrate_up(conninfo, dir, UINT32_MAX, &n, &err) != TL_OK)
+		world_die("migrate: %s", err.text);
+	tl_free(dir);
+	tl_free(conninfo);
+	tl_free(admin);
+}
+
+static void setup(void)
+{
+	char *admin = cluster_conninfo(cluster, "postgres");
+	char *name = tl_asprintf("store%ld", (long)getpid());
+	struct pg_pool_opts opts = { .application_name = "store under test",
+				     .size = 3,
+				     .queue_max = 10,
+				     .statement_timeout_ms = 30000 };
+
+	sql_exec(admin, "CREATE DATABASE %s TEMPLATE template_store", name);
+	sql_close();
+	db = cluster_conninfo(cluster, name);
+	tl_free(name);
+	tl_free(admin);
+
+	log_set_level(LOG_LV_ERROR);
+	tl_arena_init(&arena);
+	base = event_base_new();
+	ck_ok(co_init(base, 100, &err));
+	opts.conninfo = db;
+	pool = pg_pool_new(&opts);
+	pg = pg_pool_pg(pool);
+}
+
+static void teardown(void)
+{
+	pg_pool_free(&pool);
+	co_deinit();
+	event_base_free(base);
+	tl_arena_deinit(&arena);
+	sql_close();
+	tl_freep(&db);
+}
+
+static void start(void *arg)
+{
+	void (*const *body)(void) = arg;
+
+	(*body)();
+}
+
+void store_fixture_run(void (*body)(void))
+{
+	const struct timeval tick = { .tv_usec = 5000 };
+
+	ck_ok(co_spawn(start, &body, CO_NO_DEADLINE, &err));
+	while (co_live() > 0) {
+		event_base_loopexit(base, &tick);
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+}
+
+struct tl_uuid user_id(unsigned n)
+{
+	return (struct tl_uuid){ .b = { [0] = 0xb0, [14] = (uint8_t)(n >> 8),
+					[15] = (uint8_t)n } };
+}
+
+struct tl_uuid key_id(unsigned n)
+{
+	return (struct tl_uuid){ .b = { [0] = 0xc0, [14] = (uint8_t)(n >> 8),
+					[15] = (uint8_t)n } };
+}
+
+struct tally_digest key_digest(unsigned n)
+{
+	struct tally_digest d;
+	char text[32];
+	int len = snprintf(text, sizeof(text), "key-%u", n);
+
+	tally_sha256(text, (size_t)len, d.b);
+	return d;
+}
+
+void store_fixture_key(unsigned n, unsigned user_n)
+{
+	struct tl_uuid key = key_id(n), user = user_id(user_n);
+	struct tally_digest digest = key_digest(n);
+	char key_text[TL_UUID_TEXT], user_text[TL_UUID_TEXT], hex[65];
+
+	tl_uuid_format(&key, key_text);
+	tl_uuid_format(&user, user_text);
+	tl_hex(digest.b, sizeof(digest.b), hex);
+	sql_exec(db,
+		 "INSERT INTO api_keys (key_id, user_id, key_prefix, key_hash)"
+		 " VALUES ('%s', '%s', 'key-%u', '%s')",
+		 key_text, user_text, n, hex);
+}
+
+void store_fixture_user(unsigned n)
+{
+	struct tl_uuid user = user_id(n);
+	char text[TL_UUID_TEXT];
+
+	tl_uuid_format(&user, text);
+	sql_exec(db,
+		 "INSERT INTO users (user_id, email, plan_id) SELECT '%s', "
+		 "'user-%u@test', plan_id FROM plans WHERE name = 'Pro'",
+		 text, n);
+	store_fixture_key(n, n);
+}
+
+TCase *store_fixture_case(Suite *s, const char *name)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+int store_fixture_main(Suite *s)
+{
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	world_init();
+	cluster = cluster_new();
+	if (cluster == NULL) {
+		fprintf(stderr, "no PostgreSQL server is installed\n");
+		return 77;
+	}
+	make_template();
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	cluster_free(&cluster);
+	return failed != 0;
+}

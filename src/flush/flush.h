@@ -24,12 +24,13 @@ struct flush_opts {
 	const struct conf *conf;
 	struct shm *shm;
 	const char *conninfo;
-	int wake_eventfd;	/* workers write: strict answer, policy */
+	int wake_eventfd;           /* workers write: strict answer, policy */
 	const int *commit_eventfds; /* to tell workers of committed_gen */
 	uint32_t n_commit_eventfds;
 	void (*ready)(void *arg); /* once: the first request may come */
-	void (*failed)(void *arg, const char *why); /* cannot go on: gap, another
-				     * database, fenced by another host */
+	void (*failed)(void *arg,
+		       const char *why); /* cannot go on: gap, another
+					  * database, fenced by another host */
 	void *arg;
 };
 enum tl_status flush_new(const struct flush_opts *o, struct flush **f_r,
@@ -40,12 +41,15 @@ void flush_drain(struct flush *f, void (*done)(void *arg, bool clean),
 		 void *arg);
 /* Re-read all keys, users, plans and limits that are held (SIGHUP). */
 void flush_refresh_all(struct flush *f);
+/* After the drain, or after co_live() fell to 0. */
 void flush_free(struct flush **f);
 
-/* Used by the master before the flusher runs: rescues a segment that can
- * not be attached into the spool of its epoch. */
-enum tl_status flush_spool_salvage(const char *state_dir, uint64_t epoch,
-				   const struct shm_record *records,
-				   uint32_t n, struct tl_err *err)
-	TL_MUST_CHECK;
+/*
+ * For the master, before a flusher runs: rescues a segment that can not be
+ * attached into the spool of its epoch: sealed batches as they are, then what
+ * is pending beyond them, then answers to Idempotency-Keys.  It may be done
+ * twice: what is there already is not written again.
+ */
+enum tl_status flush_spool_salvage(const char *state_dir, const struct shm *old,
+				   struct tl_err *err) TL_MUST_CHECK;
 #endif

@@ -39,9 +39,6 @@ static bool key_hold(struct decide *d, const struct decide_in *in,
 		if (out->key == SHM_NONE)
 			return false;
 		k = &s->keys[out->key];
-		__builtin_prefetch(&k->ring[0], 1);
-		__builtin_prefetch(&k->ring[8], 1);
-		__builtin_prefetch(&k->cell[2][0], 1);
 		out->user = atomic_load_explicit(&k->user,
 						 memory_order_relaxed);
 		u = &s->users[out->user];

@@ -5,6 +5,17 @@
 #include "shm/policy.h"
 #include "shm/stripe.h"
 
+/* All lines that a decision will touch, at once: cold, each costs a walk of
+ * the page tables and a memory access (of 1.4 us, 0.4 went by waiting). */
+static inline void key_prefetch(const struct shm_key *k)
+{
+	__builtin_prefetch(&k->state);
+	__builtin_prefetch(&k->flags, 1);
+	__builtin_prefetch(&k->cell[1][1], 1);
+	__builtin_prefetch(&k->ring[0], 1);
+	__builtin_prefetch(&k->ring[8], 1);
+}
+
 static uint32_t key_lookup(const struct shm *s, const struct tally_digest *d,
 			   uint64_t hash)
 {
@@ -18,6 +29,7 @@ static uint32_t key_lookup(const struct shm *s, const struct tally_digest *d,
 	uint64_t w;
 
 	__builtin_prefetch(b[1]);
+	__builtin_prefetch(b[0]);
 	for (which = 0; which < 2; which++) {
 		for (i = 0; i < SHM_BUCKET_WORDS; i++) {
 			w = atomic_load_explicit(&b[which]->word[i],
@@ -28,6 +40,7 @@ static uint32_t key_lookup(const struct shm *s, const struct tally_digest *d,
 			if (index >= s->n_keys)
 				continue;
 			k = &s->keys[index];
+			key_prefetch(k);
 			if (entry_state(atomic_load_explicit(
 				    &k->state, memory_order_acquire)) ==
 				    SHM_LIVE &&

@@ -205,3 +205,20 @@ void log_members(enum log_level level, struct tl_str members)
 	send_line();
 	errno = saved;
 }
+
+void log_lines(enum log_level level, struct tl_str lines)
+{
+	int saved = errno;
+
+	if (level > state.level)
+		return;
+	tl_buf_reset(&line);
+	tl_buf_add(&line, lines.ptr, lines.len);
+	send_line();
+	errno = saved;
+}
+
+const char *log_process(void)
+{
+	return state.process;
+}

@@ -36,6 +36,9 @@ void log_write(enum log_level level, const char *fields, const char *fmt, ...)
  * The access log: members as in fields, put behind time, level, process, pid.
  */
 void log_members(enum log_level level, struct tl_str members);
+/* Whole lines, ends included, that the caller composed and gathered. */
+void log_lines(enum log_level level, struct tl_str lines);
+const char *log_process(void); /* "worker/1", as in each line */
 
 #define log_at(level, ...)                                                     \
 	do {                                                                   \

@@ -1,0 +1,171 @@
+/*
+ * accesslog.c - a line per request, many lines per write.
+ *
+ * {"time":"…","level":"info","process":"worker/0","pid":7,"msg":"request",
+ *  "request_id":"…","method":"GET","path":"/api/gate","status":200,
+ *  "duration_us":41,"user_id":"…","key_id":"…"}.  Never a key, never the
+ * query (it may hold one).  Lines are kept for at most 100 ms; a worker that
+ * is killed loses those, one that ends writes them.
+ */
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/log.h"
+#include "http/http_internal.h"
+
+#define KEEP_MS	      100
+#define FLUSH_BYTES   49152
+
+struct http_accesslog {
+	struct tl_buf lines;
+	struct event *timer;
+	bool armed;
+	int64_t second;	 /* of `when` */
+	char when[TL_RFC3339_TEXT]; /* up to the seconds */
+	size_t when_len;
+	struct tl_buf fixed; /* level, process, pid, msg */
+};
+
+static void flush(struct http_accesslog *a)
+{
+	if (a->lines.len == 0)
+		return;
+	log_lines(LOG_LV_INFO, tl_buf_str(&a->lines));
+	tl_buf_reset(&a->lines);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_accesslog *a = arg;
+
+	(void)fd;
+	(void)what;
+	a->armed = false;
+	flush(a);
+}
+
+static void put_u64(struct tl_buf *b, uint64_t v)
+{
+	char digits[20];
+
+	http_put(b, digits, tl_fmt_u64(digits, v));
+}
+
+static void put_time(struct http_accesslog *a, int64_t wall_us)
+{
+	struct tl_buf *b = &a->lines;
+	char fraction[9] = ".000000Z";
+	int64_t us = wall_us % 1000000;
+
+	if (wall_us / 1000000 != a->second) {
+		a->second = wall_us / 1000000;
+		/* "2026-03-01T12:34:56Z": no fraction, and the Z goes */
+		a->when_len = tl_rfc3339_format(a->second * 1000000, a->when) -
+			      1;
+	}
+	for (int i = 6; i >= 1; i--) {
+		fraction[i] = (char)('0' + us % 10);
+		us /= 10;
+	}
+	HTTP_PUT(b, "{\"time\":\"");
+	http_put(b, a->when, a->when_len);
+	http_put(b, fraction, 8);
+}
+
+static const char *method_name(unsigned method)
+{
+	switch (method) {
+	case HTTP_GET:
+		return "GET";
+	case HTTP_HEAD:
+		return "HEAD";
+	case HTTP_POST:
+		return "POST";
+	case HTTP_PUT:
+		return "PUT";
+	case HTTP_DELETE:
+		return "DELETE";
+	case HTTP_OPTIONS:
+		return "OPTIONS";
+	case HTTP_PATCH:
+		return "PATCH";
+	default:
+		return "OTHER";
+	}
+}
+
+static void put_ids(struct tl_buf *b, const struct decide_out *d)
+{
+	char text[TL_UUID_TEXT];
+
+	HTTP_PUT(b, ",\"user_id\":\"");
+	tl_uuid_format(&d->user_id, text);
+	http_put(b, text, TL_UUID_TEXT - 1);
+	HTTP_PUT(b, "\",\"key_id\":\"");
+	tl_uuid_format(&d->key_id, text);
+	http_put(b, text, TL_UUID_TEXT - 1);
+	HTTP_PUT(b, "\"");
+}
+
+void http_accesslog_add(struct req *req, uint64_t end_ns)
+{
+	static const struct timeval keep = { 0, KEEP_MS * 1000 };
+	struct http_accesslog *a = req->http->accesslog;
+	struct tl_buf *b = &a->lines;
+	const char *method = method_name(req->method);
+
+	put_time(a, http_wall_us(req->http, end_ns));
+	http_put(b, a->fixed.ptr, a->fixed.len);
+	http_put(b, req->request_id.ptr, req->request_id.len);
+	HTTP_PUT(b, "\",\"method\":\"");
+	http_put(b, method, strlen(method));
+	HTTP_PUT(b, "\",\"path\":");
+	tl_buf_add_json(b, req->path);
+	HTTP_PUT(b, ",\"status\":");
+	put_u64(b, req->priv->status);
+	HTTP_PUT(b, ",\"duration_us\":");
+	put_u64(b, (end_ns - req->start_mono_ns) / 1000);
+	if (req->d_valid && req->d.have_key)
+		put_ids(b, &req->d);
+	HTTP_PUT(b, "}\n");
+	if (b->len >= FLUSH_BYTES) {
+		flush(a);
+	} else if (!a->armed) {
+		a->armed = true;
+		event_add(a->timer, &keep);
+	}
+}
+
+void http_accesslog_init(struct http *h)
+{
+	struct http_accesslog *a;
+
+	if (!h->conf->log.access || log_get_level() < LOG_LV_INFO)
+		return;
+	a = tl_alloc(sizeof(*a));
+	a->second = -1;
+	tl_buf_init(&a->lines);
+	tl_buf_init(&a->fixed);
+	tl_buf_adds(&a->fixed, "\",\"level\":\"info\",\"process\":");
+	tl_buf_add_json(&a->fixed, tl_str_c(log_process()));
+	tl_buf_addf(&a->fixed,
+		    ",\"pid\":%d,\"msg\":\"request\",\"request_id\":\"",
+		    (int)getpid());
+	a->timer = evtimer_new(h->base, on_timer, a);
+	tl_assert(a->timer != NULL);
+	h->accesslog = a;
+}
+
+void http_accesslog_deinit(struct http *h)
+{
+	struct http_accesslog *a = h->accesslog;
+
+	if (a == NULL)
+		return;
+	flush(a);
+	event_free(a->timer);
+	tl_buf_deinit(&a->lines);
+	tl_buf_deinit(&a->fixed);
+	tl_freep(&h->accesslog);
+}

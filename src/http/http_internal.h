@@ -1,0 +1,227 @@
+/*
+ * http_internal.h - what the files of this room share with each other.
+ */
+#ifndef TALLY_HTTP_HTTP_INTERNAL_H
+#define TALLY_HTTP_HTTP_INTERNAL_H
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "http/guard.h"
+#include "http/http.h"
+#include "shm/metrics.h"
+
+struct bufferevent;
+struct event;
+struct evbuffer_cb_entry;
+struct evconnlistener;
+struct evhttp;
+struct evhttp_connection;
+struct http_accesslog;
+struct http_address;
+struct http_loads;
+struct http_strict;
+struct router;
+
+#define HTTP_BODY_DEFAULT_BYTES 16384
+#define HTTP_SWEEP_MS		100
+#define HTTP_ARENA_INLINE_BYTES 4096
+#define HTTP_PARAMS_MAX		8
+#define HTTP_REQUEST_ID_BYTES	24
+#define HTTP_SOON_S		1 /* Retry-After of a 503 */
+
+/* One accepted connection; evhttp owns its own half, we hold a reference on
+ * the bufferevent until evhttp has let go of it. */
+struct http_conn {
+	struct tl_list link;
+	struct http *http;
+	struct bufferevent *bev;
+	struct evhttp_connection *evcon; /* from the first request on */
+	struct evbuffer_cb_entry *watch; /* waits for a first byte */
+	struct http_address *address;	 /* counts for the cap; may be NULL */
+	struct tally_addr peer;
+	int fd;
+	bool adopted;		/* fd and peer are known */
+	bool linger;		/* take what still comes in before close */
+	struct req *req;	/* in hand */
+	size_t unwritten_bytes; /* at the last sweep */
+	uint64_t reading_since_ms; /* mono; 0: no byte of a request yet */
+	uint64_t writing_since_ms; /* mono; 0: nothing is queued */
+	uint64_t last_ms;	   /* mono; last answer, or accepted */
+};
+
+struct http_param {
+	struct tl_str name, value;
+};
+struct router_match {
+	const struct route *route; /* NULL: see allowed */
+	unsigned allowed;	   /* methods of the path; 0: no such path */
+	bool open_path;		   /* its routes ask for nothing (AUTH_NONE) */
+	struct http_param params[HTTP_PARAMS_MAX];
+	uint32_t n_params;
+};
+
+struct http_req_priv {
+	struct http_conn *conn; /* NULL once the client is gone */
+	struct tl_list link;	/* open requests, or the pool */
+	struct tl_list parked;	/* strict.c */
+	struct guard_out g;
+	struct router_match match;
+	struct tl_buf extra; /* header lines of the handler */
+	struct tl_buf body;  /* encoded here: errors, documents */
+	struct tl_str reply_body;
+	unsigned status;
+	bool close;
+	bool has_cache_control, has_content_type;
+	bool cors; /* the origin is allowed */
+	bool api;  /* path under /api/ */
+	bool door_api; /* the middleware decided, so it records too */
+	bool metered;  /* to be charged with a successful answer */
+	uint64_t parked_until_ms;
+	uint32_t retry_after_s; /* 0: no such header */
+	void (*again)(struct req *req, bool unknown);
+	struct tally_digest load_digest;
+	route_fn spawned;
+	char id[HTTP_REQUEST_ID_BYTES];
+	_Alignas(16) char inline_mem[HTTP_ARENA_INLINE_BYTES];
+};
+
+struct http {
+	struct event_base *base;
+	const struct conf *conf;
+	struct shm *shm;
+	struct pg_pool *pool;
+	struct evhttp *ev;
+	struct decide decide;
+	struct router *router;
+	struct http_accesslog *accesslog; /* NULL: off */
+	struct http_loads *loads;
+	struct http_strict *strict;
+	uint32_t worker;
+	int commit_eventfd, flusher_eventfd;
+	/* conn.c */
+	struct tl_list conns, fresh;
+	uint32_t n_conns;
+	struct http_conn **by_fd;
+	uint32_t n_by_fd;
+	struct http_address **addresses;
+	struct event *adopt, *sweep;
+	size_t read_mark_bytes;
+	bool draining, drain_idle_now;
+	void (*drained)(void *arg);
+	void *drained_arg;
+	/* server.c */
+	struct evconnlistener **listeners;
+	uint32_t n_listeners;
+	struct event *relisten;
+	bool accepting, out_of_fds;
+	/* request.c */
+	struct tl_list open, pool_free;
+	uint32_t n_open, n_pooled;
+	char id_prefix[12];
+	uint64_t id_next;
+	/* reply.c */
+	struct tl_buf head;
+	int64_t date_s;
+	char common[192]; /* Date and the constant header lines */
+	size_t common_len;
+	int64_t wall_offset_us; /* wall - mono, without a segment */
+};
+
+static inline struct req *req_of(struct http_req_priv *p);
+
+/* A request and its private half are one piece of memory. */
+struct http_req {
+	struct req req;
+	struct http_req_priv priv;
+};
+static inline struct req *req_of(struct http_req_priv *p)
+{
+	return &TL_CONTAINER(p, struct http_req, priv)->req;
+}
+
+static inline void http_count(struct http *h, enum shm_counter c)
+{
+	if (h->shm != NULL)
+		shm_count(h->shm, c, 1);
+}
+static inline int64_t http_wall_us(const struct http *h, uint64_t mono_ns)
+{
+	if (h->shm != NULL)
+		return shm_wall_us(h->shm, mono_ns);
+	return (int64_t)(mono_ns / 1000) + h->wall_offset_us;
+}
+static inline void http_put(struct tl_buf *b, const char *p, size_t len)
+{
+	tl_buf_add(b, p, len);
+}
+#define HTTP_PUT(b, lit) http_put((b), (lit), sizeof(lit) - 1)
+
+/* conn.c */
+enum tl_status http_conns_init(struct http *h, struct tl_err *err)
+	TL_MUST_CHECK;
+void http_conns_deinit(struct http *h); /* after evhttp_free */
+struct bufferevent *http_conn_accept(struct event_base *base, void *http);
+/* The connection of a request; NULL: evhttp has closed it. */
+struct http_conn *http_conn_of(struct http *h, struct evhttp_request *ev);
+void http_conn_answered(struct http_conn *c, uint64_t now_mono_ms);
+void http_conns_drain(struct http *h);
+
+/* request.c */
+void http_requests_init(struct http *h);
+void http_requests_deinit(struct http *h);
+void http_on_request(struct evhttp_request *ev, void *http);
+void http_request_done(struct req *req); /* back to the pool */
+
+/* auth.c */
+void http_middleware(struct req *req);
+/* meter_scope = all.  False: refused and answered. */
+bool http_charge_answer(struct req *req);
+
+/* cors.c */
+void http_cors_note(struct req *req);
+bool http_cors_preflight(struct req *req); /* true: answered */
+void http_cors_headers(const struct req *req, struct tl_buf *b);
+
+/* limits.c */
+void http_limit_headers(const struct req *req, struct tl_buf *b);
+
+/* errors.c */
+const char *http_reason(unsigned status);
+/* The one error form.  request_id.len 0: left out. */
+void http_error_body(struct tl_buf *b, enum doc_format f, unsigned status,
+		     const char *code, struct tl_str message,
+		     struct tl_str request_id);
+
+/* reply.c */
+void http_reply_init(struct http *h);
+/* What strict.c calls when the wait is over. */
+void http_reply_now(struct req *req);
+/* The date and constant lines, for senderror.c too. */
+void http_common_headers(struct http *h, uint64_t now_mono_ns,
+			 struct tl_buf *b);
+
+/* strict.c */
+enum tl_status http_strict_init(struct http *h, struct tl_err *err)
+	TL_MUST_CHECK;
+void http_strict_deinit(struct http *h);
+/* True: the reply waits for its batch; http_reply_now comes later. */
+bool http_strict_park(struct req *req);
+
+/* keyload.c */
+void http_loads_init(struct http *h);
+void http_loads_deinit(struct http *h);
+
+/* accesslog.c */
+void http_accesslog_init(struct http *h);
+void http_accesslog_deinit(struct http *h); /* writes what is left */
+void http_accesslog_add(struct req *req, uint64_t end_mono_ns);
+
+/* query.c */
+/* Decodes %XX, and '+' when form; copies to dst (len bytes suffice). */
+size_t http_percent_decode(struct tl_str in, bool form, char *dst);
+
+/* senderror.c: evhttp's own refusals come out in our form.  Called by
+ * http_new, which also makes the linker take the file. */
+void http_send_error_install(struct http *h);
+
+#endif

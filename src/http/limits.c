@@ -1,0 +1,76 @@
+/*
+ * limits.c - the rate-limit header lines of gate.md section 5.
+ *
+ * Written on nearly every reply, so by hand: digits and copies, no printf.
+ */
+#include "http/http_internal.h"
+
+static void put_u64(struct tl_buf *b, uint64_t v)
+{
+	char digits[20];
+
+	http_put(b, digits, tl_fmt_u64(digits, v));
+}
+
+static uint64_t seconds_up(uint64_t ms)
+{
+	return (ms + 999) / 1000;
+}
+
+/* "key";q=100;w=60 - and a shadow limit refuses nothing, so it is left out */
+static void put_policy(struct tl_buf *b, const struct decide_out *d)
+{
+	bool first = true;
+
+	HTTP_PUT(b, "RateLimit-Policy: ");
+	for (uint32_t i = 0; i < d->n_rates; i++) {
+		const struct decide_rate *r = &d->rates[i];
+
+		if (r->shadow_refused)
+			continue;
+		if (!first)
+			HTTP_PUT(b, ", ");
+		first = false;
+		HTTP_PUT(b, "\"");
+		http_put(b, r->name, r->name_len);
+		HTTP_PUT(b, "\";q=");
+		put_u64(b, r->limit);
+		HTTP_PUT(b, ";w=");
+		put_u64(b, seconds_up(r->window_ms));
+	}
+	if (d->have_key) {
+		if (!first)
+			HTTP_PUT(b, ", ");
+		HTTP_PUT(b, "\"credits\";q=");
+		put_u64(b, d->credits_limit);
+		HTTP_PUT(b, ";w=86400");
+	}
+	HTTP_PUT(b, "\r\n");
+}
+
+void http_limit_headers(const struct req *req, struct tl_buf *b)
+{
+	const struct decide_out *d = &req->d;
+	const struct decide_rate *t;
+	uint64_t wall_ms;
+
+	if (!req->d_valid || d->n_rates == 0 || d->tightest >= d->n_rates)
+		return;
+	t = &d->rates[d->tightest];
+	wall_ms = (uint64_t)http_wall_us(req->http, req->start_mono_ns) / 1000;
+	HTTP_PUT(b, "X-RateLimit-Limit: ");
+	put_u64(b, t->limit);
+	HTTP_PUT(b, "\r\nX-RateLimit-Remaining: ");
+	put_u64(b, t->remaining);
+	HTTP_PUT(b, "\r\nX-RateLimit-Reset: ");
+	put_u64(b, seconds_up(wall_ms + t->reset_ms));
+	HTTP_PUT(b, "\r\n");
+	put_policy(b, d);
+	HTTP_PUT(b, "RateLimit: \"");
+	http_put(b, t->name, t->name_len);
+	HTTP_PUT(b, "\";r=");
+	put_u64(b, t->remaining);
+	HTTP_PUT(b, ";t=");
+	put_u64(b, seconds_up(t->reset_ms));
+	HTTP_PUT(b, "\r\n");
+}

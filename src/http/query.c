@@ -1,0 +1,115 @@
+/*
+ * query.c - percent escapes, query parameters, path parameters.
+ *
+ * guard.c has seen to it that escapes are whole and none of them is NUL.
+ */
+#include "http/http_internal.h"
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+size_t http_percent_decode(struct tl_str in, bool form, char *dst)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.len; i++) {
+		char c = in.ptr[i];
+
+		if (c == '%' && i + 2 < in.len) {
+			int hi = hex_digit(in.ptr[i + 1]);
+			int lo = hex_digit(in.ptr[i + 2]);
+
+			if (hi >= 0 && lo >= 0) {
+				c = (char)(hi * 16 + lo);
+				i += 2;
+			}
+		} else if (form && c == '+') {
+			c = ' ';
+		}
+		dst[n++] = c;
+	}
+	return n;
+}
+
+/* Most have no escape and are borrowed as they are. */
+static struct tl_str decoded(struct req *req, struct tl_str raw)
+{
+	struct tl_str s = raw;
+	char *copy;
+
+	if (raw.len == 0 || (memchr(raw.ptr, '%', raw.len) == NULL &&
+			     memchr(raw.ptr, '+', raw.len) == NULL))
+		return s;
+	copy = tl_arena_alloc(&req->arena, raw.len);
+	s.ptr = copy;
+	s.len = http_percent_decode(raw, true, copy);
+	return s;
+}
+
+bool req_query_next(struct req *req, struct tl_str *rest, struct tl_str *name_r,
+		    struct tl_str *value_r)
+{
+	struct tl_str pair, name;
+
+	do {
+		if (!tl_str_split(rest, '&', &pair))
+			return false;
+	} while (pair.len == 0);
+	name = pair;
+	if (tl_str_split(&pair, '=', &name)) {
+		*name_r = decoded(req, name);
+		*value_r = decoded(req, pair);
+	} else {
+		*name_r = decoded(req, name);
+		*value_r = (struct tl_str){ "", 0 };
+	}
+	if (value_r->ptr == NULL)
+		value_r->ptr = "";
+	return true;
+}
+
+bool req_query_int(struct req *req, const char *name, int64_t def, int64_t min,
+		   int64_t max, int64_t *v_r)
+{
+	struct tl_str rest = req->query, n, value, want = tl_str_c(name);
+	int64_t v;
+
+	while (req_query_next(req, &rest, &n, &value)) {
+		if (!tl_str_eq(n, want))
+			continue;
+		if (tl_parse_i64(value, min, max, &v)) {
+			*v_r = v;
+			return true;
+		}
+		req_fail(req, 400, "bad_request",
+			 "%s: must be an integer from %lld to %lld", name,
+			 (long long)min, (long long)max);
+		return false;
+	}
+	*v_r = def;
+	return true;
+}
+
+struct tl_str req_path_param(struct req *req, const char *name)
+{
+	const struct router_match *m = &req->priv->match;
+	struct tl_str want = tl_str_c(name);
+
+	for (uint32_t i = 0; i < m->n_params; i++)
+		if (tl_str_eq(m->params[i].name, want))
+			return m->params[i].value;
+	return (struct tl_str){ NULL, 0 };
+}
+
+bool req_path_uuid(struct req *req, const char *name, struct tl_uuid *u_r)
+{
+	if (tl_uuid_parse(req_path_param(req, name), u_r))
+		return true;
+	req_fail(req, 400, "bad_request", "%s: must be a UUID", name);
+	return false;
+}

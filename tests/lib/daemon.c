@@ -94,6 +94,10 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	d->instance =
 		tl_asprintf("%s-%ld-%u", world_tag(), (long)getpid(), made);
 	arg_add(d, world_program("tallyd"));
+	/* An empty file, or the one that is installed would be read. */
+	arg_add(d, tl_strdup("-c"));
+	arg_add(d, tl_asprintf("%s/tallyd.conf", d->state_dir));
+	fclose(fopen(d->argv[d->argc - 1], "w"));
 	set_owned(d, tl_asprintf("server.listen=127.0.0.1:%u", d->port));
 	set_owned(d, tl_asprintf("server.state_dir=%s", d->state_dir));
 	set_owned(d, tl_asprintf("server.instance=%s", d->instance));

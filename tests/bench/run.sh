@@ -1,0 +1,287 @@
+#!/bin/sh
+# run.sh - measures tallyd and prints the table of what it is judged by.
+#
+#	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
+#
+# Parts: speed batch decide memory start syscalls instructions (default all).
+# The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
+# starts it with one worker and everything on.  Absolute figures drift from
+# machine to machine, the ratio to stock evhttp of the same rounds holds.
+# Needs two cores; strace and valgrind for the last two parts.
+set -eu
+
+source=$(cd "$(dirname "$0")/../.." && pwd)
+rounds=5 seconds=4 only=speed,batch,decide,memory,start,syscalls,instructions
+port=${BENCH_PORT:-13001} stock_port=$((${BENCH_PORT:-13001} + 1))
+while [ $# -gt 0 ]; do
+	case $1 in
+	--rounds) rounds=$2 && shift ;;
+	--seconds) seconds=$2 && shift ;;
+	--only) only=$2 && shift ;;
+	*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p;}' "$0" >&2 && exit 2 ;;
+	esac
+	shift
+done
+
+keys=bench_key_%06u_0123456789abcdef
+tmp=$(mktemp -d /tmp/tb.XXXXXX)
+chmod 755 "$tmp"
+stock_pid=
+cleanup() {
+	trap - EXIT INT TERM
+	[ -z "$stock_pid" ] || kill "$stock_pid" 2>/dev/null || true
+	"$source/contrib/quickstart.sh" --state "$tmp/state" --stop \
+		>/dev/null 2>&1 || true
+	rm -f /dev/shm/tallyd.bench-$$-*
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+wants() { case ",$only," in *",$1,"*) ;; *) return 1 ;; esac; }
+say() { printf '\n== %s\n' "$*"; }
+# shows the command, then runs it
+show() {
+	printf '$ %s\n' "$*" >&2
+	"$@"
+}
+field() { sed -n "s/.*\b$1=\([0-9.]*\).*/\1/p"; }
+median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
+divide() { awk "BEGIN { printf \"%.${3:-2}f\", $1 / $2 }"; }
+table=$tmp/table
+# judge NAME VALUE UNIT RELATION BAR
+judge() {
+	awk -v n="$1" -v v="$2" -v u="$3" -v r="$4" -v b="$5" 'BEGIN {
+		good = r == ">=" ? v + 0 >= b + 0 : v + 0 <= b + 0
+		printf "%-44s %12s %-8s %s %-9s %s\n", n, v, u, r, b,
+			good ? "good" : "MISSED" }' >>"$table"
+}
+note() { printf '%-44s %12s %s\n' "$1" "$2" "$3" >>"$table"; }
+
+start_server() {
+	TALLYD_SHM_MAX_KEYS=200000 taskset -c 0 \
+		"$source/contrib/quickstart.sh" --state "$tmp/state" \
+		--listen "127.0.0.1:$port" --workers 1 --detach \
+		>"$tmp/quickstart.log" 2>&1 || {
+		cat "$tmp/quickstart.log" >&2
+		exit 1
+	}
+	# shellcheck disable=SC1091
+	. "$tmp/state/env"
+	worker=$(pgrep -P "$TALLYD_PID" -f 'tallyd: worker')
+	cat >"$tmp/where" <<-END
+		master=$TALLYD_PID worker=$worker
+	END
+}
+
+make_data() {
+	psql -X -q -v ON_ERROR_STOP=1 "$TALLYD_DATABASE_URL" <<-'END'
+		INSERT INTO plans (plan_id, name, daily_credit_limit, price_cents)
+		VALUES ('a0000000-0000-0000-0000-0000000000ff', 'Bench',
+			2000000000, 0);
+		INSERT INTO users (user_id, email, plan_id)
+		SELECT ('b1000000-0000-0000-0000-' || lpad(to_hex(i), 12, '0'))
+			::uuid, 'bench' || i || '@test',
+			'a0000000-0000-0000-0000-0000000000ff'
+		  FROM generate_series(0, 99999) i;
+		INSERT INTO api_keys (key_id, user_id, key_prefix, key_hash,
+			rate_limit)
+		SELECT ('c1000000-0000-0000-0000-' || lpad(to_hex(i), 12, '0'))
+			::uuid,
+			('b1000000-0000-0000-0000-' || lpad(to_hex(i), 12, '0'))
+			::uuid, 'bench_key_' || lpad(i::text, 6, '0'),
+			encode(sha256(('bench_key_' || lpad(i::text, 6, '0') ||
+				'_0123456789abcdef')::bytea), 'hex'), 2000000000
+		  FROM generate_series(0, 99999) i;
+		INSERT INTO daily_usage (user_id, key_id, date, credits_used,
+			request_count)
+		SELECT user_id, key_id, (now() AT TIME ZONE 'UTC')::date, 1, 1
+		  FROM api_keys WHERE key_prefix LIKE 'bench%'
+		 ORDER BY key_id LIMIT 10000;
+		VACUUM ANALYZE;
+	END
+}
+
+load() { tests/bench/load --cpu 1 "$@"; }
+gate_load() {
+	load --port "$port" --path /api/gate --keys "$keys" --key-count 1000 \
+		--pid "$worker" "$@"
+}
+stock_load() {
+	load --port "$stock_port" --path /api/gate --keys "$keys" \
+		--key-count 1000 --pid "$stock_pid" "$@"
+}
+batch_load() {
+	load --port "$port" --path /api/verify/batch --batch 100 \
+		--keys "$keys" --key-count 100000 --pid "$worker" "$@"
+}
+
+# Rounds of stock and gate in turn; every answer must have been 200.
+part_speed() {
+	say "speed of the gate, $rounds rounds of $seconds s each, in turn"
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		show stock_load --seconds "$seconds" | tee -a "$tmp/stock.out"
+		show gate_load --seconds "$seconds" | tee -a "$tmp/gate.out"
+		i=$((i + 1))
+	done
+	stock=$(field rps <"$tmp/stock.out" | median)
+	gate=$(field rps <"$tmp/gate.out" | median)
+	judge "gate over stock evhttp (requests/s)" \
+		"$(divide "$gate" "$stock")" ratio '>=' 1.20
+	note "  gate" "$gate" "requests/s (median)"
+	note "  stock evhttp" "$stock" "requests/s (median)"
+	note "  CPU a request, gate" "$(field cpu_us <"$tmp/gate.out" | median)" us
+	note "  CPU a request, stock" \
+		"$(field cpu_us <"$tmp/stock.out" | median)" us
+	note "  gate answers other than 2xx" \
+		"$(field other <"$tmp/gate.out" | sort -n | tail -1)" \
+		"(must be 0)"
+}
+
+part_batch() {
+	say "verify/batch, 100 different keys of 100,000 in each request"
+	# the first pass loads all keys
+	batch_load --msgpack --connections 2 --requests 1000 >/dev/null
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		show batch_load --msgpack --connections 8 --seconds "$seconds" |
+			tee -a "$tmp/msgpack.out"
+		show batch_load --connections 8 --seconds "$seconds" |
+			tee -a "$tmp/json.out"
+		i=$((i + 1))
+	done
+	judge "verify/batch in MessagePack" \
+		"$(field items <"$tmp/msgpack.out" | median)" items/s '>=' 300000
+	judge "verify/batch in JSON" \
+		"$(field items <"$tmp/json.out" | median)" items/s '>=' 150000
+}
+
+part_decide() {
+	say "the decision alone, a segment of 1M keys"
+	show taskset -c 0 tests/bench/decide_bench 1000000 2000000 |
+		tee "$tmp/decide.out"
+	ns() { sed -n "s/^$1[^:]*: *\([0-9]*\) ns.*/\1/p" "$tmp/decide.out"; }
+	judge "decision, random key of 1M" "$(ns 'decision, random')" ns '<=' 1000
+	judge "decision, hot key" "$(ns 'decision, hot')" ns '<=' 350
+	note "  one SHA-256 of a key" "$(ns sha-256)" ns
+}
+
+part_memory() {
+	say "memory"
+	show ./tallyd -t -o shm.max_keys=1000000 -o shm.max_users=1000000 |
+		tee "$tmp/size.out"
+	bytes=$(sed -n 's/.* \([0-9]*\) bytes.*/\1/p' "$tmp/size.out")
+	judge "segment, 1M keys and 1M users" "$(divide "$bytes" 1000000 0)" \
+		"bytes/key" '<=' 640
+	show gate_load --requests 1000000
+	show grep -E '^(VmRSS|RssShmem)' "/proc/$worker/status"
+	judge "worker after a million requests" "$(awk '/^VmRSS/ { rss = $2 }
+		/^RssShmem/ { shm = $2 } END { printf "%.1f", (rss - shm) / 1024 }' \
+		"/proc/$worker/status")" MiB '<=' 16
+}
+
+part_start() {
+	say "start: fresh segment for 200,000 keys, 100k keys and 10k rows of today"
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		mkdir "$tmp/start$i"
+		show tests/bench/ready $((port + 2)) ./tallyd \
+			-o "server.listen=127.0.0.1:$((port + 2))" \
+			-o "server.state_dir=$tmp/start$i" \
+			-o "server.instance=bench-$$-start$i" \
+			-o server.workers=1 -o shm.max_keys=200000 \
+			-o "database.url=$TALLYD_DATABASE_URL" \
+			2>"$tmp/start.log" | tee -a "$tmp/start.out"
+		i=$((i + 1))
+	done
+	judge "exec to ready" "$(median <"$tmp/start.out")" ms '<=' 300
+}
+
+# calls_of PID LOAD: system calls of the process while the load runs
+calls_of() {
+	strace -f -c -U calls,name -o "$tmp/strace.out" -p "$1" 2>/dev/null &
+	strace_pid=$!
+	sleep 1
+	"$2" --requests 20000 >/dev/null
+	kill -INT "$strace_pid"
+	wait "$strace_pid" || true
+	cat "$tmp/strace.out" >&2
+	awk '$2 == "total" { printf "%.2f", $1 / 20000 }' "$tmp/strace.out"
+}
+
+part_syscalls() {
+	say "system calls a request (strace -c of 20,000 requests)"
+	note "system calls a request, gate" "$(calls_of "$worker" gate_load)" ""
+	note "system calls a request, stock" \
+		"$(calls_of "$stock_pid" stock_load)" ""
+}
+
+# per_request FILE: instructions of a callgrind profile over 5000 requests
+per_request() { awk '/^(totals|summary):/ { n = $2 } END {
+	printf "%.1f", n / 5000 / 1000 }' "$1"; }
+
+part_instructions() {
+	say "user instructions a request (callgrind, 5,000 requests)"
+	mkdir "$tmp/cg"
+	valgrind -q --tool=callgrind --callgrind-out-file="$tmp/cg/t.%p" ./tallyd \
+		-o "server.listen=127.0.0.1:$((port + 3))" \
+		-o "server.state_dir=$tmp/cg" \
+		-o "server.instance=bench-$$-cg" -o server.workers=1 \
+		-o "database.url=$TALLYD_DATABASE_URL" \
+		-o log.file="$tmp/cg/log" >/dev/null 2>&1 &
+	cg=$!
+	valgrind -q --tool=callgrind --callgrind-out-file="$tmp/cg/s.%p" \
+		tests/bench/stock_evhttp $((port + 4)) &
+	cs=$!
+	for p in 3 4; do
+		n=0
+		until curl -sf -o /dev/null "http://127.0.0.1:$((port + p))/health"
+		do
+			n=$((n + 1))
+			[ $n -lt 600 ] || exit 1
+			sleep 0.1
+		done
+	done
+	cw=$(pgrep -P "$cg" | while read -r p; do
+		tr '\0' ' ' <"/proc/$p/cmdline" | grep -q 'tallyd: worker' &&
+			echo "$p"; done)
+	for p in 3 4; do # the second run counts: everything is warm
+		load --port $((port + p)) --path /api/gate --keys "$keys" \
+			--key-count 100 --requests 1000 >/dev/null
+		callgrind_control -z "$cw" "$cs" >/dev/null 2>&1
+		load --port $((port + p)) --path /api/gate --keys "$keys" \
+			--key-count 100 --requests 5000 >/dev/null
+		callgrind_control -d "$cw" "$cs" >/dev/null 2>&1
+		[ $p = 4 ] || note "user instructions a request, gate" \
+			"$(per_request "$tmp/cg/t.$cw.1")" k
+	done
+	note "user instructions a request, stock" \
+		"$(per_request "$tmp/cg/s.$cs.2")" k
+	kill "$cs" "$cg"
+	wait "$cg" "$cs" || true
+}
+
+cd "${BENCH_BUILD:-.}"
+[ -f config.status ] || {
+	echo "run.sh: run it in a build directory, or set BENCH_BUILD" >&2
+	exit 2
+}
+make -s tallyd bench-programs >/dev/null
+: >"$table"
+say "start as quickstart does, 100k keys"
+start_server
+make_data
+"$source/contrib/quickstart.sh" --state "$tmp/state" --stop >/dev/null
+start_server
+taskset -c 0 tests/bench/stock_evhttp "$stock_port" &
+stock_pid=$!
+batch_load --msgpack --connections 2 --requests 1000
+for part in speed batch decide memory start syscalls instructions; do
+	if wants "$part"; then
+		"part_$part"
+	fi
+done
+say "table"
+cat "$table"
+! grep -q MISSED "$table"

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "loop/co.h"
 #include "proc/backoff.h"
 #include "proc/proc.h"
 
@@ -174,4 +175,12 @@ int proc_child_run(struct proc *p)
 {
 	event_base_dispatch(p->base);
 	return child.code;
+}
+
+bool proc_coroutines_end(struct event_base *base, const char *why)
+{
+	co_cancel_all(why);
+	for (int i = 0; i < 100 && co_live() > 0; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	return co_live() == 0;
 }

@@ -80,12 +80,10 @@ int flusher_main(struct proc *p)
 	if (flush_new(&fo, &f.flush, &err) != TL_OK)
 		return proc_fail(p, err.text);
 	code = proc_child_run(p);
-	co_cancel_all("the flusher stops");
-	for (int i = 0; i < 100 && co_live() > 0; i++)
-		event_base_loop(p->base, EVLOOP_NONBLOCK);
-	if (co_live() == 0) {
+	if (proc_coroutines_end(p->base, "the flusher stops")) {
 		flush_free(&f.flush);
 		co_deinit();
+		proc_child_deinit(p);
 	}
 	return code;
 }

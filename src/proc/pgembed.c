@@ -61,8 +61,8 @@ static pid_t pid_of_file(const struct pgembed *pg)
 	return pid > 1 && pid <= INT32_MAX ? (pid_t)pid : 0;
 }
 
-/* Its number now belongs to another process of the same user: the server
- * would take that for a running server and refuse. */
+/* Its number now belongs to another process of the same user, or to its own
+ * zombie: the server would take that for a running server and refuse. */
 static void forget_foreign_pid(const struct pgembed *pg, pid_t pid)
 {
 	char *path;
@@ -74,6 +74,20 @@ static void forget_foreign_pid(const struct pgembed *pg, pid_t pid)
 		 (long)pid);
 	unlink(path);
 	tl_free(path);
+}
+
+/* The socket's lock file is read in the same way.  Only when none runs. */
+static void forget_sockets(const struct pgembed *pg)
+{
+	static const char *const endings[] = { "", ".lock" };
+
+	for (size_t i = 0; i < 2; i++) {
+		char *path = tl_asprintf("%s/.s.PGSQL.%d%s", pg->socket_dir,
+					 PGEMBED_PORT, endings[i]);
+
+		unlink(path);
+		tl_free(path);
+	}
 }
 
 static void on_gone(evutil_socket_t fd, short what, void *arg);
@@ -237,6 +251,7 @@ enum tl_status pgembed_start(struct pgembed *pg, struct tl_err *err)
 	pg->stopping = false;
 	if (pg->pid != 0 || take_over(pg))
 		return TL_OK;
+	forget_sockets(pg);
 	return server_fork(pg, err);
 }
 
@@ -327,8 +342,10 @@ void pgembed_free(struct pgembed **pgp)
 		close(pg->pidfd);
 	if (pg->data_fd >= 0)
 		close(pg->data_fd);
-	if (pg->socket_dir_private && pg->pid == 0)
+	if (pg->socket_dir_private && pg->pid == 0) {
+		forget_sockets(pg);
 		rmdir(pg->socket_dir);
+	}
 	tl_free(pg->socket_dir);
 	tl_free(pg->conninfo);
 	tl_free(pg->bindir);

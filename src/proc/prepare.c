@@ -111,6 +111,8 @@ static enum tl_status read_identity(const struct conf *conf,
 	st = co_spawn(ask_identity, &id, tl_mono_ms() + 10000, err);
 	if (st == TL_OK)
 		event_base_dispatch(id.base);
+	if (proc_coroutines_end(id.base, "done"))
+		pg_pool_free(&id.pool); /* the server hears good-bye */
 	return st;
 }
 
@@ -142,12 +144,7 @@ static _Noreturn void in_child(struct master *m, int out)
 	enum tl_status st;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
-	sigaction(SIGINT, &ign,
-		  NULL); /* of the terminal; the master kills us */
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	spawn_reset_signals(m);
 	title_set("tallyd: start");
 	st = work(m->crew->conf, m->conninfo, &p, &err);
 	if (st != TL_OK) {

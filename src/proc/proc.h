@@ -61,6 +61,8 @@ void proc_ready(struct proc *p); /* tells the master, slot READY */
 int proc_fail(struct proc *p, const char *why);
 int proc_child_run(struct proc *p); /* the loop; returns the exit code */
 void proc_child_exit(struct proc *p, int code); /* ends the loop soon */
+/* Cancels what still waits and lets it end; false: something does not. */
+bool proc_coroutines_end(struct event_base *base, const char *why);
 
 /* The master's life: returns the exit code of the program. */
 struct master_opts {

@@ -19,6 +19,7 @@
 
 /* How long processes of a dead master get to notice it and finish. */
 #define ORPHANS_MS 10000
+#define MASTER_MS  1000
 
 static void remembered_path(const struct master *m, char *dst, size_t size)
 {
@@ -72,7 +73,9 @@ static enum tl_status await_orphans(struct master *m, struct tl_err *err)
 	uint64_t pid;
 
 	while (shm_slots_alive(m->shm, &pid)) {
-		if (pid == atomic_load(&m->shm->slots[MASTER_SLOT].pid))
+		/* One that was killed takes a moment to be gone. */
+		if (pid == atomic_load(&m->shm->slots[MASTER_SLOT].pid) &&
+		    tl_mono_ms() + ORPHANS_MS >= due_mono_ms + MASTER_MS)
 			return tl_err_set(err, TL_BUSY,
 					  "another tallyd, process %llu, works "
 					  "on this segment; stop it first",
@@ -117,37 +120,18 @@ enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 
 /* ---- damage -------------------------------------------------------------- */
 
-struct rescue {
-	const char *state_dir;
-	uint64_t records;
-	enum tl_status st;
-	struct tl_err *err;
-};
-
-static void rescue_records(void *arg, const struct shm_record *records,
-			   uint32_t n, uint64_t epoch)
-{
-	struct rescue *r = arg;
-
-	if (r->st != TL_OK)
-		return;
-	r->st = flush_spool_salvage(r->state_dir, epoch, records, n, r->err);
-	r->records += n;
-}
-
 /* What it counted goes to the spool; the object stays beside for study. */
 static enum tl_status segment_replace(struct master *m, struct tl_err *err)
 {
 	const struct conf *conf = m->crew->conf;
 	struct shm_sizes z = master_sizes(conf);
-	struct rescue r = { .state_dir = conf->server.state_dir, .err = err };
 	uint64_t id[2] = { atomic_load(&m->shm->head->database_id[0]),
 			   atomic_load(&m->shm->head->database_id[1]) };
 	struct shm *fresh = NULL;
 	enum tl_status st;
 
-	shm_salvage(m->shm, rescue_records, &r);
-	if (r.st != TL_OK)
+	st = flush_spool_salvage(conf->server.state_dir, m->shm, err);
+	if (st != TL_OK)
 		return tl_err_wrap(err, "rescue of the segment's usage");
 	st = shm_make_fresh(conf->server.instance, &z, &fresh, err);
 	if (st != TL_OK)
@@ -157,9 +141,8 @@ static enum tl_status segment_replace(struct master *m, struct tl_err *err)
 	m->trusted = false;
 	atomic_store(&fresh->head->database_id[0], id[0]);
 	atomic_store(&fresh->head->database_id[1], id[1]);
-	log_error("a new segment was made; %llu records of the old one wait in "
-		  "the spool, rate windows start empty",
-		  (unsigned long long)r.records);
+	log_error("a new segment was made; usage of the old one waits in the "
+		  "spool, rate windows start empty");
 	return TL_OK;
 }
 

@@ -173,6 +173,7 @@ static bool is_crash(int status)
 static void log_death(const struct child *c, int status)
 {
 	const char *kind = c->kind->name;
+	bool starting = c->post != NULL && !c->post->crew->serving;
 	long pid = (long)c->pid;
 
 	if (c->state == CHILD_STOPPING && WIFEXITED(status) &&
@@ -182,8 +183,9 @@ static void log_death(const struct child *c, int status)
 		log_error("%s %u, process %ld, was killed by signal %d (%s)",
 			  kind, c->number, pid, WTERMSIG(status),
 			  strsignal(WTERMSIG(status)));
-	else if (c->why[0] != '\0')
-		log_error("%s %u did not start: %s", kind, c->number, c->why);
+	else if (c->why[0] != '\0') /* in a start the end says it, once */
+		log_at(starting ? LOG_LV_DEBUG : LOG_LV_ERROR,
+		       "%s %u did not start: %s", kind, c->number, c->why);
 	else
 		log_error("%s %u, process %ld, ended with status %d", kind,
 			  c->number, pid, WEXITSTATUS(status));

@@ -69,24 +69,15 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 	return http_new(&ho, &w->http, err);
 }
 
-/* Handlers that still wait are told to give up; bounded, then we just go. */
-static void end_coroutines(struct proc *p)
-{
-	co_cancel_all("the worker stops");
-	for (int i = 0; i < 100 && co_live() > 0; i++)
-		event_base_loop(p->base, EVLOOP_NONBLOCK);
-}
-
+/* Where a coroutine does not end, the process goes without cleaning up. */
 static void worker_close(struct proc *p, struct worker *w)
 {
-	end_coroutines(p);
-	if (co_live() > 0)
+	if (!proc_coroutines_end(p->base, "the worker stops"))
 		return;
 	http_free(&w->http);
 	pg_pool_free(&w->pool);
-	end_coroutines(p); /* the pool's own */
-	if (co_live() == 0)
-		co_deinit();
+	co_deinit();
+	proc_child_deinit(p);
 }
 
 int worker_main(struct proc *p)

@@ -1,13 +1,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "shm/metrics.h"
 #include "shm/shm.h"
 
-/* Start time in clock ticks since boot: with the pid it names one process. */
+/* Start time in clock ticks since boot: with the pid it names one process.
+ * 0: none, or a zombie, which runs no more and may never be waited for. */
 static uint64_t start_ticks(uint64_t pid)
 {
 	char path[64], line[1024], *p;
@@ -24,6 +26,8 @@ static uint64_t start_ticks(uint64_t pid)
 	fclose(f);
 	/* the name in brackets may hold blanks: count from the last ')' */
 	p = p != NULL ? strrchr(line, ')') : NULL;
+	if (p != NULL && (strncmp(p, ") Z", 3) == 0 || strncmp(p, ") X", 3) == 0))
+		return 0;
 	for (i = 0; p != NULL && i < 20; i++)
 		p = strchr(p + 1, ' ');
 	if (p != NULL)

@@ -73,7 +73,7 @@ void reply_deinit(struct reply *r)
 	r->head[0] = '\0';
 }
 
-static bool connect_to(struct client *c)
+bool client_connect(struct client *c)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 				   .sin_port = htons(c->port) };
@@ -196,6 +196,12 @@ static bool read_answer(struct client *c, const char *method, struct reply *r)
 	return true;
 }
 
+bool client_read(struct client *c, struct reply *r)
+{
+	reply_deinit(r);
+	return read_answer(c, "GET", r);
+}
+
 bool client_request(struct client *c, const char *method, const char *target,
 		    const char *headers, const void *body, size_t body_len,
 		    struct reply *r)
@@ -206,7 +212,7 @@ bool client_request(struct client *c, const char *method, const char *target,
 	bool sent;
 
 	reply_deinit(r);
-	if (c->fd < 0 && !connect_to(c))
+	if (c->fd < 0 && !client_connect(c))
 		return false;
 	if (body != NULL)
 		snprintf(length, sizeof(length), "Content-Length: %zu\r\n",
@@ -235,7 +241,7 @@ bool client_raw(struct client *c, const void *bytes, size_t len,
 
 	client_close(c);
 	reply_deinit(r);
-	if (!connect_to(c))
+	if (!client_connect(c))
 		return false;
 	r->sent_mono_ns = test_mono_ns();
 	/* The answer may come, and the connection close, before all is sent. */

@@ -52,6 +52,9 @@ bool client_request(struct client *c, const char *method, const char *target,
 /* Raw bytes out, one answer in; closes the connection before and after. */
 bool client_raw(struct client *c, const void *bytes, size_t len,
 		struct reply *r_r);
+/* Pieces: only connects; only reads the next answer (to a GET). */
+bool client_connect(struct client *c);
+bool client_read(struct client *c, struct reply *r_r);
 void reply_deinit(struct reply *r);
 
 /* The shapes tests use.  All free what *r held before; false as above. */

@@ -19,7 +19,7 @@
 #include "proc/title.h"
 #include "shm/shm.h"
 
-#define DEFAULT_FILE TALLY_SYSCONFDIR "/tallyd.conf"
+#define DEFAULT_FILE TALLY_SYSCONFDIR "/tallyd/tallyd.conf"
 /* EX_USAGE and EX_CONFIG of sysexits.h, which service managers know. */
 #define EXIT_USAGE  64
 #define EXIT_CONFIG 78

@@ -1,0 +1,178 @@
+#!/bin/bash
+# check.sh - all tests, as a change must pass them.
+#
+# Stages, in this order; give names to run only those:
+#   lint      shellcheck, manual pages
+#   check     gcc, warnings are errors; unit and integration tests
+#   clang     the same sources with clang, warnings are errors
+#   chaos     kills of processes under load, the short run
+#   sanitize  AddressSanitizer and UBSan; the tests again
+# The last line says how many checks passed and failed.
+set -uo pipefail
+
+usage() {
+	cat <<-'EOF'
+	usage: contrib/check.sh [--build DIR] [--jobs N] [STAGE ...]
+	  --build DIR  where to build (default: build-check in the source tree)
+	  --jobs N     default: one for each CPU
+	  STAGE        lint check clang chaos sanitize (default: all)
+	EOF
+}
+
+source_dir=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=contrib/lib.sh
+. "$source_dir/contrib/lib.sh"
+
+build=$source_dir/build-check jobs=$(nproc) stages=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--build | --jobs)
+		[ $# -ge 2 ] || die "$1 needs a value"
+		if [ "$1" = --build ]; then build=$2; else jobs=$2; fi
+		shift
+		;;
+	lint | check | clang | chaos | sanitize) stages+=("$1") ;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 64
+		;;
+	esac
+	shift
+done
+[ "${#stages[@]}" -gt 0 ] || stages=(lint check clang chaos sanitize)
+
+passed=0 failed=0
+# Settings of a running quickstart are none of the tests'.
+while read -r name; do
+	unset "$name"
+done < <(compgen -e TALLYD_ || true)
+
+pass() {
+	passed=$((passed + 1))
+}
+
+fail() { # WORDS
+	failed=$((failed + 1))
+	echo "FAILED: $*"
+}
+
+# check_one NAME COMMAND... - output is shown when it fails.
+check_one() {
+	local name=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		pass
+	else
+		fail "$name"
+		printf '%s\n' "$out" | tail -n 40
+	fi
+}
+
+# One program's checks: libcheck's own count, else the program is one.
+count_log() { # BASE
+	local result line checks bad
+	result=$(sed -n 's/^:test-result: *//p' "$1.trs" | head -n 1)
+	line=$(grep -aE '^[0-9]+%: Checks: ' "$1.log" | tail -n 1)
+	if [ "$result" = SKIP ]; then
+		echo "skipped: ${1#"$build"/}"
+	elif [[ $line =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
+		checks=${BASH_REMATCH[1]}
+		bad=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
+		[ "$result" = PASS ] || [ "$bad" -gt 0 ] || bad=1
+		passed=$((passed + checks - bad))
+		failed=$((failed + bad))
+	elif [ "$result" = PASS ]; then
+		pass
+	else
+		failed=$((failed + 1))
+	fi
+	if [ "$result" != PASS ] && [ "$result" != SKIP ]; then
+		echo "FAILED: ${1#"$build"/}"
+		tail -n 40 "$1.log"
+	fi
+}
+
+build_in() { # DIR CONFIGURE-ARGUMENTS...
+	local dir=$1 log=$1.log
+	shift
+	mkdir -p "$dir"
+	if prepare_build "$source_dir" "$dir" --enable-werror "$@" >"$log" 2>&1 &&
+		make -s -C "$dir" -j"$jobs" all >>"$log" 2>&1; then
+		pass
+	else
+		fail "build in $dir"
+		tail -n 40 "$log"
+		return 1
+	fi
+}
+
+# Test programs, then every result there is.
+run_tests() { # DIR MAKE-ARGUMENTS...
+	local dir=$1 trs
+	shift
+	find "$dir" -name '*.trs' -delete
+	make -s -C "$dir" -j"$jobs" check "$@" >"$dir.check.log" 2>&1
+	if [ -z "$(find "$dir" -name '*.trs' -print -quit)" ]; then
+		fail "make check in $dir"
+		tail -n 40 "$dir.check.log"
+		return
+	fi
+	while read -r trs; do
+		count_log "${trs%.trs}"
+	done < <(find "$dir" -name '*.trs' | sort)
+}
+
+stage_lint() {
+	local f
+	while read -r f; do
+		check_one "shellcheck $f" shellcheck -x "$f"
+	done < <(cd "$source_dir" && git ls-files | while read -r f; do
+		head -c 64 "$f" 2>/dev/null | grep -aqE '^#!.*(/| )(ba)?sh' &&
+			echo "$source_dir/$f"
+	done)
+	for f in "$source_dir"/man/*.[1-9]; do
+		check_one "mandoc ${f##*/}" mandoc -Tlint -Wwarning "$f"
+	done
+}
+
+stage_check() {
+	build_in "$build" && run_tests "$build"
+}
+
+stage_clang() {
+	build_in "$build-clang" CC=clang &&
+		check_one "test programs with clang" make -s -C "$build-clang" \
+			-j"$jobs" check TESTS=
+}
+
+stage_chaos() {
+	if [ ! -f "$build/config.status" ]; then
+		build_in "$build" || return
+	fi
+	check_one "chaos" "$source_dir/tests/chaos/run.sh" --build "$build"
+}
+
+stage_sanitize() {
+	build_in "$build-sanitize" --enable-sanitizers CFLAGS='-g -O1' &&
+		ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
+			UBSAN_OPTIONS=print_stacktrace=1 \
+			run_tests "$build-sanitize"
+}
+
+begun=$SECONDS
+install_packages "${BUILD_PACKAGES[@]}" check clang shellcheck mandoc valgrind \
+	git || die "packages are missing"
+mkdir -p "$build"
+build=$(cd "$build" && pwd)
+for stage in "${stages[@]}"; do
+	at=$SECONDS
+	"stage_$stage"
+	echo "$stage: $((SECONDS - at)) s"
+done
+echo "all of it: $((SECONDS - begun)) s"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

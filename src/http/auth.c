@@ -24,8 +24,8 @@ static void refuse_method(struct req *req)
 
 	router_allow(req->priv->match.allowed, allow);
 	req_header_add(req, "Allow", "%s", allow);
-	req_fail(req, 405, "method_not_allowed",
-		 "this path takes %s only", allow);
+	req_fail(req, 405, "method_not_allowed", "this path takes %s only",
+		 allow);
 }
 
 static void refuse_route(struct req *req)
@@ -75,8 +75,7 @@ static void admin_route(struct req *req)
 	enum tl_status st;
 	struct tl_err err;
 
-	st = q_user_view(req_pg(req), req->d.user_id, &req->arena, &row,
-			 &err);
+	st = q_user_view(req_pg(req), req->d.user_id, &req->arena, &row, &err);
 	if (st != TL_OK) {
 		req_fail_status(req, st, &err);
 		return;
@@ -100,8 +99,8 @@ static void run_route(struct req *req)
 	req->route = route;
 	if (!body_is_acceptable(req))
 		return;
-	if ((route->flags & ROUTE_METERED) != 0 &&
-	    route->auth >= AUTH_KEY && route->auth != AUTH_SELF &&
+	if ((route->flags & ROUTE_METERED) != 0 && route->auth >= AUTH_KEY &&
+	    route->auth != AUTH_SELF &&
 	    req->http->conf->metering.meter_scope == CONF_ALL &&
 	    !quota_allows(req))
 		return;
@@ -152,7 +151,7 @@ static void check_address(struct req *req)
 
 	decide_address(&h->decide, &req->client, req->start_mono_ns, &req->d);
 	req->d_valid = true;
-	req->priv->door_api = true;
+	req->record = true;
 	req->caller = CALLER_ADDRESS;
 	if (req->d.code != DECIDE_OK)
 		req_refuse(req, &req->d);
@@ -199,7 +198,7 @@ static void check_key(struct req *req, bool unknown)
 		return;
 	}
 	req->d_valid = true;
-	req->priv->door_api = true;
+	req->record = true;
 	req->caller = req->d.have_key ? CALLER_KEY : CALLER_ADDRESS;
 	if (req->d.code != DECIDE_OK)
 		req_refuse(req, &req->d);

@@ -56,7 +56,8 @@ const char *http_reason(unsigned status)
 	case 504:
 		return "Gateway Timeout";
 	default:
-		return "Status"; /* a reason must not be empty for old clients */
+		return "Status"; /* a reason must not be empty for old clients
+				  */
 	}
 }
 
@@ -110,8 +111,8 @@ void req_fail(struct req *req, unsigned status, const char *code,
 	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (n > 0)
-		message.len = (size_t)n < sizeof(text) ? (size_t)n
-						       : sizeof(text) - 1;
+		message.len =
+			(size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
 	/* a long word of the client's may be cut within a character */
 	while (message.len > 0 && !tl_utf8_valid(message, NULL))
 		message.len--;
@@ -175,11 +176,16 @@ void req_fail_status(struct req *req, enum tl_status st,
 
 void req_refuse(struct req *req, const struct decide_out *d)
 {
+	req_refuse_as(req, d, decide_http_status(d->code));
+}
+
+void req_refuse_as(struct req *req, const struct decide_out *d, unsigned status)
+{
 	char text[MESSAGE_MAX_BYTES];
 	size_t n = decide_message(d, text, sizeof(text));
 
 	if (d->retry_after_ms > 0)
 		req->priv->retry_after_s = (d->retry_after_ms + 999) / 1000;
-	fail_with(req, decide_http_status(d->code), decide_code_name(d->code),
+	fail_with(req, status, decide_code_name(d->code),
 		  (struct tl_str){ text, n });
 }

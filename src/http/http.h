@@ -76,7 +76,10 @@ struct req { /* freed by the reply; lives in its own arena */
 	enum caller_kind caller;
 	struct decide_out d; /* the caller's decision; valid for AUTH_KEY */
 	bool d_valid;	     /* rate headers come from d */
+	bool record; /* the reply leaves d in the decision ring */
+	enum decide_door door; /* as whose it is recorded */
 	uint64_t commit_gen; /* not 0: reply waits for it (strict) */
+	void *state; /* the handler's own, over a load or a spawn */
 	struct http_req_priv *priv;
 };
 
@@ -135,6 +138,9 @@ bool req_body_doc(struct req *req, const struct doc **doc_r);
 /* A reply header beside the usual ones; name and value are copied. */
 void req_header_add(struct req *req, const char *name, const char *fmt, ...)
 	TL_PRINTF(3, 4);
+/* The same for a UUID, without a detour over its text. */
+void req_header_add_uuid(struct req *req, const char *name,
+			 const struct tl_uuid *u);
 /* Exactly one of these ends the request.  req is gone afterwards. */
 void req_reply(struct req *req, unsigned status, const struct doc *body);
 /* body: already in out_format (docw_*); may be empty. */
@@ -146,8 +152,11 @@ void req_fail(struct req *req, unsigned status, const char *code,
  * TL_FULL, TL_BUSY, TL_DEADLINE 503, others 500 (logged, no internals). */
 void req_fail_status(struct req *req, enum tl_status st,
 		     const struct tl_err *err);
-/* The refusal of a decision: 401, 403, 429 or 503 in the one error form. */
+/* The refusal of a decision: 401, 403, 429 or 503 in the one error form.
+ * _as: under another status (proxies that know 401 and 403 only). */
 void req_refuse(struct req *req, const struct decide_out *d);
+void req_refuse_as(struct req *req, const struct decide_out *d,
+		   unsigned status);
 /*
  * The key of `digest` is not held (DECIDE_LOAD): loads it in a coroutine
  * (one load at a time per key, others wait for it), then calls

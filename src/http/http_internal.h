@@ -23,11 +23,11 @@ struct http_strict;
 struct router;
 
 #define HTTP_BODY_DEFAULT_BYTES 16384
-#define HTTP_SWEEP_MS		100
+#define HTTP_SWEEP_MS           100
 #define HTTP_ARENA_INLINE_BYTES 4096
-#define HTTP_PARAMS_MAX		8
-#define HTTP_REQUEST_ID_BYTES	24
-#define HTTP_SOON_S		1 /* Retry-After of a 503 */
+#define HTTP_PARAMS_MAX         8
+#define HTTP_REQUEST_ID_BYTES   24
+#define HTTP_SOON_S             1 /* Retry-After of a 503 */
 
 /* One accepted connection; evhttp owns its own half, we hold a reference on
  * the bufferevent until evhttp has let go of it. */
@@ -37,16 +37,16 @@ struct http_conn {
 	struct bufferevent *bev;
 	struct evhttp_connection *evcon; /* from the first request on */
 	struct evbuffer_cb_entry *watch; /* waits for a first byte */
-	struct http_address *address;	 /* counts for the cap; may be NULL */
+	struct http_address *address;    /* counts for the cap; may be NULL */
 	struct tally_addr peer;
 	int fd;
-	bool adopted;		/* fd and peer are known */
-	bool linger;		/* take what still comes in before close */
-	struct req *req;	/* in hand */
-	size_t unwritten_bytes; /* at the last sweep */
+	bool adopted;              /* fd and peer are known */
+	bool linger;               /* take what still comes in before close */
+	struct req *req;           /* in hand */
+	size_t unwritten_bytes;    /* at the last sweep */
 	uint64_t reading_since_ms; /* mono; 0: no byte of a request yet */
 	uint64_t writing_since_ms; /* mono; 0: nothing is queued */
-	uint64_t last_ms;	   /* mono; last answer, or accepted */
+	uint64_t last_ms;          /* mono; last answer, or accepted */
 };
 
 struct http_param {
@@ -54,16 +54,16 @@ struct http_param {
 };
 struct router_match {
 	const struct route *route; /* NULL: see allowed */
-	unsigned allowed;	   /* methods of the path; 0: no such path */
-	bool open_path;		   /* its routes ask for nothing (AUTH_NONE) */
+	unsigned allowed;          /* methods of the path; 0: no such path */
+	bool open_path;            /* its routes ask for nothing (AUTH_NONE) */
 	struct http_param params[HTTP_PARAMS_MAX];
 	uint32_t n_params;
 };
 
 struct http_req_priv {
 	struct http_conn *conn; /* NULL once the client is gone */
-	struct tl_list link;	/* open requests, or the pool */
-	struct tl_list parked;	/* strict.c */
+	struct tl_list link;    /* open requests, or the pool */
+	struct tl_list parked;  /* strict.c */
 	struct guard_out g;
 	struct router_match match;
 	struct tl_buf extra; /* header lines of the handler */
@@ -72,9 +72,8 @@ struct http_req_priv {
 	unsigned status;
 	bool close;
 	bool has_cache_control, has_content_type;
-	bool cors; /* the origin is allowed */
-	bool api;  /* path under /api/ */
-	bool door_api; /* the middleware decided, so it records too */
+	bool cors;     /* the origin is allowed */
+	bool api;      /* path under /api/ */
 	bool metered;  /* to be charged with a successful answer */
 	uint64_t parked_until_ms;
 	uint32_t retry_after_s; /* 0: no such header */
@@ -150,15 +149,24 @@ static inline int64_t http_wall_us(const struct http *h, uint64_t mono_ns)
 		return shm_wall_us(h->shm, mono_ns);
 	return (int64_t)(mono_ns / 1000) + h->wall_offset_us;
 }
+/* As tl_buf_add, but without a call when there is room: replies are made of
+ * many small pieces, most of them constants. */
 static inline void http_put(struct tl_buf *b, const char *p, size_t len)
 {
-	tl_buf_add(b, p, len);
+	if (b->cap - b->len <= len)
+		tl_buf_reserve(b, len);
+	if (len > 0)
+		memcpy(b->ptr + b->len, p, len);
+	b->len += len;
+	b->ptr[b->len] = '\0';
 }
+void http_put_u64(struct tl_buf *b, uint64_t v);
+void http_put_uuid(struct tl_buf *b, const struct tl_uuid *u);
 #define HTTP_PUT(b, lit) http_put((b), (lit), sizeof(lit) - 1)
 
 /* conn.c */
-enum tl_status http_conns_init(struct http *h, struct tl_err *err)
-	TL_MUST_CHECK;
+enum tl_status http_conns_init(struct http *h,
+			       struct tl_err *err) TL_MUST_CHECK;
 void http_conns_deinit(struct http *h); /* after evhttp_free */
 struct bufferevent *http_conn_accept(struct event_base *base, void *http);
 /* The connection of a request; NULL: evhttp has closed it. */
@@ -201,8 +209,8 @@ void http_common_headers(struct http *h, uint64_t now_mono_ns,
 			 struct tl_buf *b);
 
 /* strict.c */
-enum tl_status http_strict_init(struct http *h, struct tl_err *err)
-	TL_MUST_CHECK;
+enum tl_status http_strict_init(struct http *h,
+				struct tl_err *err) TL_MUST_CHECK;
 void http_strict_deinit(struct http *h);
 /* True: the reply waits for its batch; http_reply_now comes later. */
 bool http_strict_park(struct req *req);

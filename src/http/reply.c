@@ -10,7 +10,6 @@
  * the end and must not do so inside its own read callback.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -47,8 +46,7 @@ static void put_date(struct http *h, int64_t wall_s)
 	h->date_s = wall_s;
 }
 
-void http_common_headers(struct http *h, uint64_t now_mono_ns,
-			 struct tl_buf *b)
+void http_common_headers(struct http *h, uint64_t now_mono_ns, struct tl_buf *b)
 {
 	int64_t wall_s = http_wall_us(h, now_mono_ns) / 1000000;
 
@@ -66,7 +64,6 @@ void http_reply_init(struct http *h)
 
 static void put_status(struct tl_buf *b, unsigned status)
 {
-	char digits[20];
 	const char *reason;
 
 	if (status == 200) { /* nearly always */
@@ -75,7 +72,7 @@ static void put_status(struct tl_buf *b, unsigned status)
 	}
 	reason = http_reason(status);
 	HTTP_PUT(b, "HTTP/1.1 ");
-	http_put(b, digits, tl_fmt_u64(digits, status));
+	http_put_u64(b, status);
 	HTTP_PUT(b, " ");
 	http_put(b, reason, strlen(reason));
 	HTTP_PUT(b, "\r\n");
@@ -89,7 +86,6 @@ static bool has_no_body(unsigned status)
 static void put_content(const struct req *req, struct tl_buf *b)
 {
 	const struct http_req_priv *p = req->priv;
-	char digits[20];
 
 	if (has_no_body(p->status))
 		return;
@@ -100,14 +96,13 @@ static void put_content(const struct req *req, struct tl_buf *b)
 			HTTP_PUT(b, "Content-Type: application/json\r\n");
 	}
 	HTTP_PUT(b, "Content-Length: ");
-	http_put(b, digits, tl_fmt_u64(digits, p->reply_body.len));
+	http_put_u64(b, p->reply_body.len);
 	HTTP_PUT(b, "\r\n");
 }
 
 static void put_head(struct req *req, struct tl_buf *b)
 {
 	struct http_req_priv *p = req->priv;
-	char digits[20];
 
 	tl_buf_reset(b);
 	put_status(b, p->status);
@@ -120,7 +115,7 @@ static void put_head(struct req *req, struct tl_buf *b)
 	http_limit_headers(req, b);
 	if (p->retry_after_s > 0) {
 		HTTP_PUT(b, "Retry-After: ");
-		http_put(b, digits, tl_fmt_u64(digits, p->retry_after_s));
+		http_put_u64(b, p->retry_after_s);
 		HTTP_PUT(b, "\r\n");
 	}
 	http_cors_headers(req, b);
@@ -202,8 +197,8 @@ static void settle(struct req *req)
 	uint64_t end_ns = tl_mono_ns();
 
 	count_reply(h, p->status);
-	if (p->door_api)
-		decide_record(&h->decide, &req->d, DECIDE_D_API, &req->client,
+	if (req->record)
+		decide_record(&h->decide, &req->d, req->door, &req->client,
 			      req->request_id, p->status, req->start_mono_ns,
 			      end_ns);
 	if (h->accesslog != NULL)
@@ -225,8 +220,7 @@ void http_reply_now(struct req *req)
 	put_head(req, &h->head);
 	if (req->method == HTTP_HEAD || has_no_body(p->status))
 		body.len = 0;
-	if (p->conn != NULL &&
-	    send_bytes(req, tl_buf_str(&h->head), body))
+	if (p->conn != NULL && send_bytes(req, tl_buf_str(&h->head), body))
 		bev = p->conn->bev;
 	settle(req);
 	if (p->close && bev != NULL) {
@@ -263,98 +257,4 @@ void req_reply(struct req *req, unsigned status, const struct doc *body)
 	if (body != NULL)
 		doc_write(body, req->out_format, &p->body);
 	req_reply_buf(req, status, tl_buf_str(&p->body));
-}
-
-/* ---- header lines of handlers ---- */
-
-/*
- * The conversions that header lines need: %s %.*s %u %d %zu %lu %llu.  False:
- * another one, printf does it.  About a tenth of printf's time.
- */
-static bool put_plain(struct tl_buf *b, const char *fmt, va_list ap)
-{
-	for (; *fmt != '\0'; fmt++) {
-		const char *run = fmt;
-		char digits[20];
-		struct tl_str s;
-
-		while (*fmt != '\0' && *fmt != '%')
-			fmt++;
-		http_put(b, run, (size_t)(fmt - run));
-		if (*fmt == '\0')
-			return true;
-		fmt++;
-		if (*fmt == 's') {
-			s = tl_str_c(va_arg(ap, const char *));
-			http_put(b, s.ptr, s.len);
-		} else if (fmt[0] == '.' && fmt[1] == '*' && fmt[2] == 's') {
-			s.len = (size_t)va_arg(ap, int);
-			s.ptr = va_arg(ap, const char *);
-			http_put(b, s.ptr, s.len);
-			fmt += 2;
-		} else if (*fmt == 'u') {
-			http_put(b, digits,
-				 tl_fmt_u64(digits, va_arg(ap, unsigned)));
-		} else if (fmt[0] == 'l' && fmt[1] == 'u') {
-			http_put(b, digits,
-				 tl_fmt_u64(digits, va_arg(ap, unsigned long)));
-			fmt++;
-		} else {
-			return false;
-		}
-	}
-	return true;
-}
-
-static void put_printf(struct tl_buf *b, const char *fmt, va_list ap)
-{
-	va_list again;
-	int n;
-
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
-	va_end(again);
-	if (n <= 0)
-		return;
-	tl_buf_reserve(b, (size_t)n + 1);
-	(void)vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, ap);
-	b->len += (size_t)n;
-}
-
-/* A value must not end its line: it may come from a database. */
-static void no_line_ends(char *p, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if ((unsigned char)p[i] < 0x20 || p[i] == 0x7f)
-			p[i] = ' ';
-}
-
-void req_header_add(struct req *req, const char *name, const char *fmt, ...)
-{
-	struct http_req_priv *p = req->priv;
-	struct tl_buf *b = &p->extra;
-	size_t value_at;
-	va_list ap;
-	bool whole;
-
-	if (name[0] == 'C') {
-		if (strcmp(name, "Cache-Control") == 0)
-			p->has_cache_control = true;
-		else if (strcmp(name, "Content-Type") == 0)
-			p->has_content_type = true;
-	}
-	http_put(b, name, strlen(name));
-	HTTP_PUT(b, ": ");
-	value_at = b->len;
-	va_start(ap, fmt);
-	whole = put_plain(b, fmt, ap);
-	va_end(ap);
-	if (!whole) {
-		b->len = value_at;
-		va_start(ap, fmt);
-		put_printf(b, fmt, ap);
-		va_end(ap);
-	}
-	no_line_ends(b->ptr + value_at, b->len - value_at);
-	HTTP_PUT(b, "\r\n");
 }

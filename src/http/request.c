@@ -19,7 +19,7 @@
 #include "http/http_internal.h"
 #include "http/router.h"
 
-#define POOL_MAX	   256
+#define POOL_MAX          256
 #define BUFFER_KEPT_BYTES 65536
 
 static void arena_borrow(struct req *req)
@@ -58,8 +58,7 @@ static struct req *req_take(struct http *h)
 		tl_list_init(&p->link);
 		tl_list_init(&p->parked);
 	} else {
-		p = TL_CONTAINER(h->pool_free.next, struct http_req_priv,
-				 link);
+		p = TL_CONTAINER(h->pool_free.next, struct http_req_priv, link);
 		tl_list_unlink(&p->link);
 		h->n_pooled--;
 	}
@@ -172,7 +171,8 @@ static struct tl_str forwarded_for(struct req *req)
 	if (p->g.n_forwarded_for <= 1)
 		return p->g.h[GH_FORWARDED_FOR];
 	tl_buf_init(&joined);
-	TAILQ_FOREACH (kv, req->ev->input_headers, next) {
+	TAILQ_FOREACH(kv, req->ev->input_headers, next)
+	{
 		if (strcasecmp(kv->key, "x-forwarded-for") != 0)
 			continue;
 		if (joined.len > 0)
@@ -244,7 +244,10 @@ static void clear(struct req *req)
 	req->body = (struct tl_str){ NULL, 0 };
 	p->status = 0;
 	p->close = p->has_cache_control = p->has_content_type = false;
-	p->cors = p->api = p->door_api = p->metered = false;
+	p->cors = p->api = p->metered = false;
+	req->record = false;
+	req->door = DECIDE_D_API;
+	req->state = NULL;
 	p->retry_after_s = 0;
 	p->again = NULL;
 	p->spawned = NULL;
@@ -287,10 +290,9 @@ static const struct guard_refusal *read_request(struct req *req,
 	read_path(req);
 	read_addresses(req);
 	if (body_bytes > 0 && why == NULL)
-		req->body = (struct tl_str){
-			(const char *)evbuffer_pullup(ev->input_buffer, -1),
-			body_bytes
-		};
+		req->body = (struct tl_str){ (const char *)evbuffer_pullup(
+						     ev->input_buffer, -1),
+					     body_bytes };
 	return why;
 }
 
@@ -371,13 +373,14 @@ void http_requests_deinit(struct http *h)
 
 	if (h->open.next == NULL)
 		return;
-	TL_LIST_EACH (pos, tmp, &h->open) { /* evhttp_free took their ev */
+	TL_LIST_EACH(pos, tmp, &h->open)
+	{ /* evhttp_free took their ev */
 		struct http_req_priv *p =
 			TL_CONTAINER(pos, struct http_req_priv, link);
 
 		arena_return(req_of(p));
 		req_free(p);
 	}
-	TL_LIST_EACH (pos, tmp, &h->pool_free)
-		req_free(TL_CONTAINER(pos, struct http_req_priv, link));
+	TL_LIST_EACH(pos, tmp, &h->pool_free)
+	req_free(TL_CONTAINER(pos, struct http_req_priv, link));
 }

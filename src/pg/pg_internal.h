@@ -90,7 +90,7 @@ struct pg { /* the pool's own, or a transaction */
 	enum tl_status failed; /* of the first statement that failed */
 };
 
-struct pg_known { /* open addressing, by address */
+struct pg_known { /* stays where it is while the pool lives */
 	const struct pg_statement *st;
 	uint32_t number;
 	char name[PG_STATEMENT_NAME];
@@ -110,7 +110,7 @@ struct pg_pool {
 	uint32_t backoff_ms; /* of the next attempt */
 	char trouble[256];
 
-	struct pg_known *known; /* known_cap slots, a power of two */
+	struct pg_known **known; /* open addressing; a power of two of slots */
 	uint32_t known_n, known_cap;
 	struct pg_encoded encoded;
 };

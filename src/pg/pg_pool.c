@@ -145,6 +145,8 @@ struct pg_pool *pg_pool_new(const struct pg_pool_opts *o)
 	return pool;
 }
 
+static void forget_known(struct pg_pool *pool);
+
 void pg_pool_free(struct pg_pool **pool_r)
 {
 	struct pg_pool *pool = *pool_r;
@@ -163,7 +165,7 @@ void pg_pool_free(struct pg_pool **pool_r)
 		pg_conn_free(pool->control);
 	pg_encoded_deinit(&pool->encoded);
 	pg_target_deinit(&pool->target);
-	tl_free(pool->known);
+	forget_known(pool);
 	tl_free(pool);
 }
 
@@ -300,44 +302,52 @@ void pg_pool_lost(struct pg_conn *c)
 static uint32_t slot_of(const struct pg_pool *pool,
 			const struct pg_statement *st)
 {
-	uintptr_t at = (uintptr_t)st;
-	uint32_t i = (uint32_t)((at >> 4) * 2654435761U);
+	uint32_t mask = pool->known_cap - 1;
+	uint32_t i = (uint32_t)((uintptr_t)st >> 4) * 2654435761U;
 
-	for (;; i++) {
-		const struct pg_known *k =
-			&pool->known[i & (pool->known_cap - 1)];
-
-		if (k->st == NULL || k->st == st)
-			return i & (pool->known_cap - 1);
-	}
+	while (pool->known[i & mask] != NULL && pool->known[i & mask]->st != st)
+		i++;
+	return i & mask;
 }
 
 static void grow_known(struct pg_pool *pool)
 {
-	struct pg_known *old = pool->known;
+	struct pg_known **old = pool->known;
 	uint32_t old_cap = pool->known_cap;
 
 	pool->known_cap = old_cap == 0 ? 64 : old_cap * 2;
 	pool->known = tl_alloc_array(pool->known_cap, sizeof(*old));
 	for (uint32_t i = 0; i < old_cap; i++)
-		if (old[i].st != NULL)
-			pool->known[slot_of(pool, old[i].st)] = old[i];
+		if (old[i] != NULL)
+			pool->known[slot_of(pool, old[i]->st)] = old[i];
 	tl_free(old);
 }
 
+/* Callers keep the answer while they wait, and others add statements then. */
 const struct pg_known *pg_pool_know(struct pg_pool *pool,
 				    const struct pg_statement *st)
 {
 	struct pg_known *k;
+	uint32_t slot;
 
 	if (2 * (pool->known_n + 1) > pool->known_cap)
 		grow_known(pool);
-	k = &pool->known[slot_of(pool, st)];
-	if (k->st == NULL) {
+	slot = slot_of(pool, st);
+	k = pool->known[slot];
+	if (k == NULL) {
+		k = tl_alloc(sizeof(*k));
 		k->st = st;
 		k->number = pool->known_n++;
 		snprintf(k->name, sizeof(k->name), "q%u_%.60s", k->number,
 			 st->name);
+		pool->known[slot] = k;
 	}
 	return k;
+}
+
+static void forget_known(struct pg_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->known_cap; i++)
+		tl_free(pool->known[i]);
+	tl_free(pool->known);
 }

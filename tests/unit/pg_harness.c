@@ -54,6 +54,7 @@ void harness_teardown(void)
 	co_cancel_all("end of test");
 	harness_until(co_live() == 0);
 	pg_pool_free(&pool);
+	ck_assert_uint_lt(co_stack_high_water(), 32768);
 	co_deinit();
 	event_base_free(base);
 }

@@ -4,6 +4,7 @@
 #include "unit/pg_harness.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -355,6 +356,50 @@ START_TEST(states_of_our_own_come_through)
 }
 END_TEST
 
+/*
+ * Ten coroutines stop and start among two hundred statements, so the table of
+ * the known ones grows while some wait for theirs.
+ */
+static struct pg_statement crowd[200];
+
+static void run_crowd(void *arg)
+{
+	int first = *(int *)arg;
+
+	for (int i = first; i < 200; i += 10) {
+		struct tl_err err;
+		int64_t n;
+
+		ck_assert_int_eq(pg_one(pg_pool_pg(pool), &crowd[i], NULL,
+					&arena, &n, &err),
+				 TL_OK);
+		ck_assert_int_eq((int)n, i);
+	}
+}
+
+START_TEST(statements_are_kept_apart)
+{
+	static char sql[200][32];
+	int numbers[10];
+
+	for (int i = 0; i < 200; i++) {
+		snprintf(sql[i], sizeof(sql[i]), "SELECT %d::bigint", i);
+		crowd[i] = (struct pg_statement){ .name = "same",
+						  .sql = sql[i],
+						  .columns = int8_columns,
+						  .n_columns = 1,
+						  .row_bytes = 8 };
+	}
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < 10; i++) {
+			numbers[i] = i;
+			harness_spawn(run_crowd, &numbers[i], 30000);
+		}
+		harness_run(run_crowd, &numbers[0]);
+	}
+}
+END_TEST
+
 /* A migration changed a column under a prepared statement. */
 HARNESS_EXEC(add_column, "ALTER TABLE things ADD COLUMN more int");
 
@@ -523,6 +568,7 @@ int main(void)
 	tcase_add_test(tc, many_rows_come_in_order_and_none_is_fine);
 	tcase_add_test(tc, a_conflict_names_its_constraint);
 	tcase_add_test(tc, states_of_our_own_come_through);
+	tcase_add_test(tc, statements_are_kept_apart);
 	tcase_add_test(tc, a_stale_statement_is_prepared_again);
 	tcase_add_test(tc, a_lost_statement_is_prepared_again);
 	tcase_add_test(tc, transactions_keep_all_or_nothing);

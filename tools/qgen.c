@@ -1,5 +1,6 @@
 /*
  * qgen.c - qgen OUT_DIR FILE.sql ...: writes q_<feature>.h and .c.
+ *          qgen --plans FILE.sql ...: prints each statement's plan.
  *
  * The database is the one of the environment (PGHOST ...), freshly migrated.
  */
@@ -73,6 +74,7 @@ static bool check(const struct qgen_file *files, uint32_t n_files,
 	return true;
 }
 
+/* out_dir NULL: plans only. */
 static bool run(PGconn *conn, const char *out_dir, char **paths,
 		uint32_t n_files)
 {
@@ -83,11 +85,14 @@ static bool run(PGconn *conn, const char *out_dir, char **paths,
 		good = qgen_parse(paths[i], &files[i]) && good;
 	/* All faults of all statements at once. */
 	for (uint32_t i = 0; i < n_files; i++)
-		for (uint32_t j = 0; j < files[i].n_queries; j++)
-			good = qgen_describe(conn, &files[i].queries[j]) &&
-			       check(files, n_files, &files[i].queries[j]) &&
-			       good;
-	for (uint32_t i = 0; i < n_files && good; i++)
+		for (uint32_t j = 0; j < files[i].n_queries; j++) {
+			struct qgen_query *q = &files[i].queries[j];
+
+			good = qgen_describe(conn, q) &&
+			       check(files, n_files, q) &&
+			       (out_dir != NULL || qgen_plan(conn, q)) && good;
+		}
+	for (uint32_t i = 0; i < n_files && good && out_dir != NULL; i++)
 		good = qgen_write(&files[i], out_dir);
 	return good;
 }
@@ -98,7 +103,7 @@ int main(int argc, char **argv)
 	bool good;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: qgen OUT_DIR FILE.sql ...\n");
+		fprintf(stderr, "usage: qgen OUT_DIR|--plans FILE.sql ...\n");
 		return 2;
 	}
 	conn = PQconnectdb("");
@@ -107,7 +112,8 @@ int main(int argc, char **argv)
 		PQfinish(conn);
 		return 1;
 	}
-	good = run(conn, argv[1], argv + 2, (uint32_t)(argc - 2));
+	good = run(conn, strcmp(argv[1], "--plans") == 0 ? NULL : argv[1],
+		   argv + 2, (uint32_t)(argc - 2));
 	PQfinish(conn);
 	return good ? 0 : 1;
 }

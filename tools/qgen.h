@@ -51,6 +51,8 @@ struct qgen_file {
 /* All of these print what is wrong, with file and line, and give false. */
 bool qgen_parse(const char *path, struct qgen_file *file_r);
 bool qgen_describe(PGconn *conn, struct qgen_query *q);
+/* Prints its plan as the server would run it whatever the parameters. */
+bool qgen_plan(PGconn *conn, const struct qgen_query *q);
 bool qgen_write(const struct qgen_file *f, const char *out_dir);
 
 bool qgen_complain(const struct qgen_query *q, const char *fmt, ...)

@@ -146,6 +146,28 @@ static bool is_not_null(PGconn *conn, Oid table, int column)
 	return not_null;
 }
 
+/* EXPLAIN of the prepared statement, its parameters unknown. */
+static PGresult *explain(PGconn *conn, const struct qgen_query *q,
+			 const char *options)
+{
+	struct tl_buf sql;
+	PGresult *res;
+
+	tl_buf_init(&sql);
+	tl_buf_addf(&sql, "EXPLAIN (%s) EXECUTE " STATEMENT, options);
+	for (uint32_t i = 0; i < q->n_params; i++)
+		tl_buf_adds(&sql, i == 0 ? "(NULL" : ", NULL");
+	if (q->n_params > 0)
+		tl_buf_addc(&sql, ')');
+	res = PQexec(conn, sql.ptr);
+	tl_buf_deinit(&sql);
+	if (PQresultStatus(res) == PGRES_TUPLES_OK)
+		return res;
+	qgen_complain(q, "%s", PQresultErrorMessage(res));
+	PQclear(res);
+	return NULL;
+}
+
 /*
  * An outer join makes any column NULL.  The plan tells, with what a WHERE
  * has reduced to an inner join already taken away.
@@ -158,28 +180,29 @@ static bool has_outer_join(PGconn *conn, const struct qgen_query *q,
 		"\"Join Type\": \"Right\"",
 		"\"Join Type\": \"Full\"",
 	};
-	struct tl_buf sql;
-	PGresult *res;
-	bool good;
+	PGresult *res = explain(conn, q, "VERBOSE, FORMAT JSON");
 
-	tl_buf_init(&sql);
-	tl_buf_adds(&sql, "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE " STATEMENT);
-	for (uint32_t i = 0; i < q->n_params; i++)
-		tl_buf_adds(&sql, i == 0 ? "(NULL" : ", NULL");
-	if (q->n_params > 0)
-		tl_buf_addc(&sql, ')');
-	res = PQexec(conn, sql.ptr);
-	good = PQresultStatus(res) == PGRES_TUPLES_OK;
+	if (res == NULL)
+		return false;
 	*outer_r = false;
-	if (!good)
-		qgen_complain(q, "%s", PQresultErrorMessage(res));
-	else
-		for (size_t i = 0; i < sizeof(MARKS) / sizeof(MARKS[0]); i++)
-			if (strstr(PQgetvalue(res, 0, 0), MARKS[i]) != NULL)
-				*outer_r = true;
+	for (size_t i = 0; i < sizeof(MARKS) / sizeof(MARKS[0]); i++)
+		if (strstr(PQgetvalue(res, 0, 0), MARKS[i]) != NULL)
+			*outer_r = true;
 	PQclear(res);
-	tl_buf_deinit(&sql);
-	return good;
+	return true;
+}
+
+bool qgen_plan(PGconn *conn, const struct qgen_query *q)
+{
+	PGresult *res = explain(conn, q, "COSTS OFF");
+
+	if (res == NULL)
+		return false;
+	printf("%s:\n", q->name);
+	for (int i = 0; i < PQntuples(res); i++)
+		printf("    %s\n", PQgetvalue(res, i, 0));
+	PQclear(res);
+	return true;
 }
 
 /* "total!" and "note?" say it themselves. */

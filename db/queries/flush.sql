@@ -25,9 +25,8 @@ SELECT body_hash, day, credits, cost_micro_usd, used, daily_limit, requests, at
 
 -- name: idempotency_trim :exec
 -- Forgets answers from before then, at most :max of them.
-DELETE FROM tallyd.idempotency_record i
- USING (SELECT key_id, idem_key FROM tallyd.idempotency_record
-	 WHERE at <= :before
-	 ORDER BY at
-	 LIMIT :max::int8) old
- WHERE i.key_id = old.key_id AND i.idem_key = old.idem_key;
+DELETE FROM tallyd.idempotency_record
+ WHERE ctid = ANY (ARRAY(SELECT i.ctid FROM tallyd.idempotency_record i
+			  WHERE i.at <= :before
+			  ORDER BY i.at
+			  LIMIT :max::int8));

@@ -27,16 +27,14 @@ SELECT c.xid::text::int8 AS "xid!", c.change_id, c.kind,
 
 -- name: change_trim :one
 -- Forgets changes older than so many seconds; says how many, at most :max.
-WITH old AS (
-	SELECT c.xid, c.change_id FROM tallyd.change_log c
-	 WHERE c.at < now() - :keep_s::int8 * INTERVAL '1 second'
-	   AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
-	 ORDER BY c.at
-	 LIMIT :max::int8
-), gone AS (
-	DELETE FROM tallyd.change_log c USING old
-	 WHERE c.xid = old.xid AND c.change_id = old.change_id
-	RETURNING c.xid
+WITH gone AS (
+	DELETE FROM tallyd.change_log
+	 WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM tallyd.change_log c
+		WHERE c.at < now() - :keep_s::int8 * INTERVAL '1 second'
+		  AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
+		ORDER BY c.at
+		LIMIT :max::int8))
+	RETURNING xid
 ), mark AS (
 	UPDATE tallyd.instance i
 	   SET changes_trimmed_xid = greatest(i.changes_trimmed_xid, t.xid)

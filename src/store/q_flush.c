@@ -140,12 +140,11 @@ static const uint32_t idempotency_trim_oids[] = { 1184, 20 };
 static const struct pg_statement idempotency_trim_statement = {
 	.name = "idempotency_trim",
 	.sql =
-		"DELETE FROM tallyd.idempotency_record i\n"
-		" USING (SELECT key_id, idem_key FROM tallyd.idempotency_record\n"
-		"\t WHERE at <= $1\n"
-		"\t ORDER BY at\n"
-		"\t LIMIT $2::int8) old\n"
-		" WHERE i.key_id = old.key_id AND i.idem_key = old.idem_key",
+		"DELETE FROM tallyd.idempotency_record\n"
+		" WHERE ctid = ANY (ARRAY(SELECT i.ctid FROM tallyd.idempotency_record i\n"
+		"\t\t\t  WHERE i.at <= $1\n"
+		"\t\t\t  ORDER BY i.at\n"
+		"\t\t\t  LIMIT $2::int8))",
 	.param_oids = idempotency_trim_oids,
 	.n_params = 2,
 };

@@ -7,14 +7,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "lib/cluster.h"
-#include "lib/world.h"
+#include "lib/pgtest.h"
 #include "loop/co.h"
 #include "pg/migrate.h"
 #include "pg/pg.h"
@@ -24,7 +22,7 @@ struct pg *pg;
 struct tl_arena arena;
 struct tl_err err;
 
-static struct cluster *cluster;
+static struct pgtest *server;
 static struct event_base *base;
 static struct pg_pool *pool;
 
@@ -35,41 +33,54 @@ char *store_fixture_file(const char *path)
 	return tl_asprintf("%s/%s", srcdir != NULL ? srcdir : ".", path);
 }
 
-char *store_fixture_empty_db(void)
+static char *conninfo_of(const char *name)
 {
-	return cluster_create_db(cluster);
+	return tl_asprintf("host=%s user=postgres dbname=%s",
+			   pgtest_dir(server), name);
 }
 
-static void make_template(void)
+static char *make_db(const char *name, const char *template)
 {
-	char *admin = cluster_conninfo(cluster, "postgres");
-	char *conninfo = cluster_conninfo(cluster, "template_store");
+	sql_exec(pgtest_conninfo(server), "CREATE DATABASE %s TEMPLATE %s",
+		 name, template);
+	sql_close();
+	return conninfo_of(name);
+}
+
+char *store_fixture_empty_db(void)
+{
+	char *name = tl_asprintf("empty%ld", (long)getpid());
+	char *conninfo = make_db(name, "template0");
+
+	tl_free(name);
+	return conninfo;
+}
+
+static bool make_template(void)
+{
+	char *conninfo = make_db("template_store", "template0");
 	char *dir = store_fixture_file("db/migrations");
+	enum tl_status st;
 	uint32_t n;
 
-	sql_exec(admin, "CREATE DATABASE template_store");
-	sql_close();
-	if (migrate_up(conninfo, dir, UINT32_MAX, &n, &err) != TL_OK)
-		world_die("migrate: %s", err.text);
+	st = migrate_up(conninfo, dir, UINT32_MAX, &n, &err);
+	if (st != TL_OK)
+		fprintf(stderr, "migrate: %s\n", err.text);
 	tl_free(dir);
 	tl_free(conninfo);
-	tl_free(admin);
+	return st == TL_OK;
 }
 
 static void setup(void)
 {
-	char *admin = cluster_conninfo(cluster, "postgres");
 	char *name = tl_asprintf("store%ld", (long)getpid());
 	struct pg_pool_opts opts = { .application_name = "store under test",
 				     .size = 3,
 				     .queue_max = 10,
 				     .statement_timeout_ms = 30000 };
 
-	sql_exec(admin, "CREATE DATABASE %s TEMPLATE template_store", name);
-	sql_close();
-	db = cluster_conninfo(cluster, name);
+	db = make_db(name, "template_store");
 	tl_free(name);
-	tl_free(admin);
 
 	log_set_level(LOG_LV_ERROR);
 	tl_arena_init(&arena);
@@ -90,18 +101,24 @@ static void teardown(void)
 	tl_freep(&db);
 }
 
+struct job {
+	void (*body)(int loop_i);
+	int loop_i;
+};
+
 static void start(void *arg)
 {
-	void (*const *body)(void) = arg;
+	const struct job *job = arg;
 
-	(*body)();
+	job->body(job->loop_i);
 }
 
-void store_fixture_run(void (*body)(void))
+void store_fixture_run(void (*body)(int loop_i), int loop_i)
 {
 	const struct timeval tick = { .tv_usec = 5000 };
+	struct job job = { body, loop_i };
 
-	ck_ok(co_spawn(start, &body, CO_NO_DEADLINE, &err));
+	ck_ok(co_spawn(start, &job, CO_NO_DEADLINE, &err));
 	while (co_live() > 0) {
 		event_base_loopexit(base, &tick);
 		event_base_loop(base, EVLOOP_ONCE);
@@ -110,14 +127,16 @@ void store_fixture_run(void (*body)(void))
 
 struct tl_uuid user_id(unsigned n)
 {
-	return (struct tl_uuid){ .b = { [0] = 0xb0, [14] = (uint8_t)(n >> 8),
-					[15] = (uint8_t)n } };
+	return (struct tl_uuid){
+		.b = { [0] = 0xb0, [14] = (uint8_t)(n >> 8), [15] = (uint8_t)n }
+	};
 }
 
 struct tl_uuid key_id(unsigned n)
 {
-	return (struct tl_uuid){ .b = { [0] = 0xc0, [14] = (uint8_t)(n >> 8),
-					[15] = (uint8_t)n } };
+	return (struct tl_uuid){
+		.b = { [0] = 0xc0, [14] = (uint8_t)(n >> 8), [15] = (uint8_t)n }
+	};
 }
 
 struct tally_digest key_digest(unsigned n)
@@ -171,18 +190,15 @@ TCase *store_fixture_case(Suite *s, const char *name)
 int store_fixture_main(Suite *s)
 {
 	SRunner *sr = srunner_create(s);
-	int failed;
+	bool good;
 
-	world_init();
-	cluster = cluster_new();
-	if (cluster == NULL) {
-		fprintf(stderr, "no PostgreSQL server is installed\n");
-		return 77;
+	server = pgtest_start();
+	good = make_template();
+	if (good) {
+		srunner_run_all(sr, CK_ENV);
+		good = srunner_ntests_failed(sr) == 0;
 	}
-	make_template();
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
 	srunner_free(sr);
-	cluster_free(&cluster);
-	return failed != 0;
+	pgtest_stop(&server);
+	return good ? 0 : 1;
 }

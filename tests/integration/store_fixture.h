@@ -16,26 +16,25 @@
 
 struct pg;
 
-extern char *db;	     /* conninfo of the test's database */
-extern struct pg *pg;	     /* its pool */
+extern char *db;              /* conninfo of the test's database */
+extern struct pg *pg;         /* its pool */
 extern struct tl_arena arena; /* dies with the test */
 extern struct tl_err err;
 
 #define DAY 20000 /* 2024-10-04 */
 
-/* START_TEST whose body may suspend. */
+/* START_TEST whose body may suspend; `loop_i` is that of a loop test. */
 #define STORE_TEST(name)                                                       \
-	static void name##_body(void);                                         \
+	static void name##_body(int loop_i);                                   \
 	START_TEST(name)                                                       \
 	{                                                                      \
-		store_fixture_run(name##_body);                                \
+		store_fixture_run(name##_body, _i);                            \
 	}                                                                      \
 	END_TEST                                                               \
-	static void name##_body(void)
-void store_fixture_run(void (*body)(void));
+	static void name##_body(int loop_i __attribute__((unused)))
+void store_fixture_run(void (*body)(int loop_i), int loop_i);
 
-#define ck_ok(call)                                                            \
-	ck_assert_msg((call) == TL_OK, "%s: %s", #call, err.text)
+#define ck_ok(call) ck_assert_msg((call) == TL_OK, "%s: %s", #call, err.text)
 
 /* A user and a key of his, known by a number: user_id ends in n, key text
  * "key-n".  More than one key of a user: store_fixture_key. */

@@ -1,0 +1,100 @@
+/*
+ * cmd_daemon.c - reload, stop, database: what goes over the control socket.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "tallyctl/tallyctl.h"
+
+#define ASK_MS    5000
+#define RELOAD_MS 120000
+/* What a stop may take beside its own limits: the last flush, PostgreSQL. */
+#define STOP_EXTRA_MS 60000
+
+static enum exit_status complain_daemon(enum tl_status st,
+					const struct tl_err *err)
+{
+	switch (st) {
+	case TL_UNAVAILABLE:
+		return complain(EXIT_NOT_RUNNING, "%s; is tallyd running?",
+				err->text);
+	case TL_DEADLINE:
+		return complain(EXIT_FAILED,
+				"%s; see 'tallyctl status' and the log",
+				err->text);
+	default:
+		return complain(EXIT_FAILED, "%s", err->text);
+	}
+}
+
+enum exit_status cmd_reload(struct tallyctl *t)
+{
+	const struct doc *result;
+	struct tl_err err;
+	enum tl_status st;
+
+	st = daemon_ask(t, "reload", RELOAD_MS, &result, &err);
+	if (st != TL_OK)
+		return complain_daemon(st, &err);
+	if (t->json)
+		print_json(result);
+	else
+		(void)puts("reloaded: the new configuration is in use");
+	return EXIT_OK;
+}
+
+enum exit_status cmd_stop(struct tallyctl *t)
+{
+	const struct conf *conf = t->conf;
+	uint32_t limit_ms =
+		STOP_EXTRA_MS + (ctl_flag(t->args, "graceful")
+					 ? conf->server.drain_timeout_ms
+					 : conf->server.stop_timeout_ms);
+	struct ctl_client *c = NULL;
+	const struct doc *result;
+	struct doc *out;
+	struct tl_err err;
+	enum tl_status st;
+
+	st = ctl_client_open(conf->server.state_dir, ASK_MS, &c, &err);
+	if (st == TL_OK)
+		st = ctl_client_call(c, "stop", t->args, ASK_MS, t->arena,
+				     &result, &err);
+	if (st != TL_OK) {
+		ctl_client_free(&c);
+		return complain_daemon(st, &err);
+	}
+	st = ctl_client_wait_end(c, limit_ms, &err);
+	ctl_client_free(&c);
+	if (st != TL_OK)
+		return complain(EXIT_FAILED,
+				"the daemon is still stopping after %" PRIu32
+				" ms; see its log",
+				limit_ms);
+	out = doc_object(t->arena);
+	doc_set(t->arena, out, "stopped", doc_bool(true));
+	if (t->json)
+		print_json(out);
+	else
+		(void)puts("stopped");
+	return EXIT_OK;
+}
+
+enum exit_status cmd_database(struct tallyctl *t)
+{
+	const struct doc *result, *url;
+	struct tl_err err;
+	enum tl_status st;
+
+	st = daemon_ask(t, "database", ASK_MS, &result, &err);
+	if (st != TL_OK)
+		return complain_daemon(st, &err);
+	url = doc_get(result, "url");
+	if (url == NULL || url->type != DOC_STR)
+		return complain(EXIT_FAILED, "the daemon's answer has no url");
+	if (t->json)
+		print_json(result);
+	else
+		(void)puts(url->str.ptr);
+	return EXIT_OK;
+}

@@ -1,0 +1,394 @@
+/*
+ * cmd_key.c - keys and users: straight to the database, which tells the
+ * daemon.  The secret is printed once and is nowhere else.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/fd.h"
+#include "pg/pg.h"
+#include "store/q_keys.h"
+#include "store/q_users.h"
+#include "tally/key.h"
+#include "tallyctl/db.h"
+#include "tallyctl/key_input.h"
+#include "tallyctl/tallyctl.h"
+
+#define LIST_MAX 10000
+
+/* A key to be made, for a user that is there or is made with it. */
+struct new_key {
+	struct tallyctl *t;
+	/* input */
+	struct tl_str email;
+	struct tl_str plan, name; /* user create; plan.len 0: key create */
+	struct tl_str label;
+	const int64_t *expires_us;
+	const int32_t *rate_limit, *daily_limit;
+	struct pg_array scopes, networks;
+	int64_t expires_value;
+	int32_t rate_value, daily_value;
+	/* result */
+	char key[TALLY_KEY_TEXT_MAX + 1];
+	struct tl_uuid user_id;
+	struct q_key_insert_row made;
+};
+
+static void make_secret(struct new_key *k, struct tally_digest *digest_r)
+{
+	uint8_t random[16];
+
+	tl_random(random, sizeof(random));
+	tally_key_make(k->t->conf->keys.prefix, random, k->key);
+	tally_key_digest(tl_str_c(k->key), digest_r);
+}
+
+/* The user is known by now. */
+static enum tl_status insert_key(struct pg *pg, struct new_key *k,
+				 struct tl_err *err)
+{
+	uint32_t max = k->t->conf->keys.max_per_user;
+	struct tally_digest digest;
+	struct q_key_insert_params p;
+	enum tl_status st;
+
+	make_secret(k, &digest);
+	p = (struct q_key_insert_params){
+		.user_id = k->user_id,
+		.digest = { (const char *)digest.b, sizeof(digest.b) },
+		.prefix = { k->key, strnlen(k->key, TALLY_KEY_PREFIX_LEN) },
+		.label = k->label,
+		.max_active = (int32_t)max,
+		.expires_at_us = k->expires_us,
+		.scopes = k->scopes,
+		.allowed_ips = k->networks,
+		.rate_limit = k->rate_limit,
+		.daily_credit_limit = k->daily_limit,
+	};
+	st = q_key_insert(pg, &p, k->t->arena, &k->made, err);
+	if (st != TL_OK)
+		return st;
+	if (tl_str_eq(k->made.outcome, TL_STR("too_many")))
+		return tl_err_set(err, TL_FULL,
+				  "'%.*s' has %u active keys, which is "
+				  "keys.max_per_user; revoke one first",
+				  (int)k->email.len, k->email.ptr, max);
+	if (!tl_str_eq(k->made.outcome, TL_STR("made")))
+		return tl_err_set(err, TL_NOT_FOUND,
+				  "the user went away meanwhile");
+	return TL_OK;
+}
+
+static enum tl_status find_user(struct pg *pg, struct tallyctl *t,
+				struct tl_str email, struct tl_uuid *user_id_r,
+				struct tl_err *err)
+{
+	struct q_user_find_by_email_row row;
+	enum tl_status st;
+
+	st = q_user_find_by_email(pg, email, t->arena, &row, err);
+	if (st == TL_NOT_FOUND)
+		return tl_err_set(err, TL_NOT_FOUND,
+				  "there is no user '%.*s'; make one with "
+				  "'tallyctl user create'",
+				  (int)email.len, email.ptr);
+	if (st == TL_OK)
+		*user_id_r = row.user_id;
+	return st;
+}
+
+static enum tl_status run_key_create(struct pg *pg, void *arg,
+				     struct tl_err *err)
+{
+	struct new_key *k = arg;
+	enum tl_status st;
+
+	st = find_user(pg, k->t, k->email, &k->user_id, err);
+	return st == TL_OK ? insert_key(pg, k, err) : st;
+}
+
+/* In one transaction: no user without the key that was shown. */
+static enum tl_status insert_user(struct pg *tx, void *arg, struct tl_err *err)
+{
+	struct new_key *k = arg;
+	const struct q_user_insert_params p = {
+		.email = k->email,
+		.name = k->name.len > 0 ? &k->name : NULL,
+		.plan = k->plan,
+	};
+	struct q_user_insert_row row;
+	enum tl_status st;
+
+	st = q_user_insert(tx, &p, k->t->arena, &row, err);
+	if (st == TL_NOT_FOUND)
+		return tl_err_set(err, TL_NOT_FOUND, "there is no plan '%.*s'",
+				  (int)k->plan.len, k->plan.ptr);
+	if (st == TL_CONFLICT)
+		return tl_err_set(err, TL_CONFLICT,
+				  "there is a user '%.*s' already",
+				  (int)k->email.len, k->email.ptr);
+	if (st != TL_OK)
+		return st;
+	k->user_id = row.user_id;
+	return insert_key(tx, k, err);
+}
+
+static enum tl_status run_user_create(struct pg *pg, void *arg,
+				      struct tl_err *err)
+{
+	return pg_transaction(pg, insert_user, arg, err);
+}
+
+static enum exit_status complain_store(enum tl_status st,
+				       const struct tl_err *err)
+{
+	return complain(st == TL_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_FAILED, "%s",
+			err->text);
+}
+
+static void print_new_key(struct new_key *k)
+{
+	struct tl_arena *a = k->t->arena;
+	struct doc *o = doc_object(a);
+	size_t shown = strnlen(k->key, TALLY_KEY_PREFIX_LEN);
+
+	if (!k->t->json) {
+		(void)fprintf(stderr, "The key is shown this once; only its "
+				      "hash is kept.\n");
+		(void)puts(k->key);
+		return;
+	}
+	doc_set(a, o, "id", doc_uuid(a, k->made.key_id.b));
+	doc_set(a, o, "key", doc_str(a, tl_str_c(k->key)));
+	doc_set(a, o, "prefix", doc_str(a, (struct tl_str){ k->key, shown }));
+	doc_set(a, o, "label", doc_str(a, k->label));
+	doc_set(a, o, "user_id", doc_uuid(a, k->user_id.b));
+	doc_set(a, o, "email", doc_str(a, k->email));
+	if (k->plan.len > 0)
+		doc_set(a, o, "plan", doc_str(a, k->plan));
+	print_json(o);
+}
+
+static enum exit_status create(struct new_key *k, db_fn fn)
+{
+	enum exit_status ex;
+	enum tl_status st;
+	struct tl_err err;
+
+	ex = db_run(k->t, fn, k, &st, &err);
+	if (ex == EXIT_OK && st != TL_OK)
+		ex = complain_store(st, &err);
+	if (ex == EXIT_OK)
+		print_new_key(k);
+	explicit_bzero(k->key, sizeof(k->key));
+	return ex;
+}
+
+static enum tl_status read_limits(struct new_key *k, struct tl_err *err)
+{
+	int64_t rate = ctl_number(k->t->args, "rate_limit", -1);
+	int64_t daily = ctl_number(k->t->args, "daily_limit", -1);
+
+	if (rate == 0)
+		return tl_err_set(err, TL_INVALID,
+				  "--rate-limit must be 1 or more");
+	if (rate > 0) {
+		k->rate_value = (int32_t)rate;
+		k->rate_limit = &k->rate_value;
+	}
+	if (daily >= 0) {
+		k->daily_value = (int32_t)daily;
+		k->daily_limit = &k->daily_value;
+	}
+	return TL_OK;
+}
+
+static enum tl_status read_lists(struct new_key *k, struct tl_err *err)
+{
+	struct tl_str scopes = ctl_text(k->t->args, "scopes");
+	struct tl_str networks = ctl_text(k->t->args, "allowed_ips");
+	enum tl_status st = TL_OK;
+	struct tl_str *items;
+	uint32_t n;
+
+	if (scopes.ptr != NULL) {
+		st = key_input_scopes(scopes, k->t->arena, &items, &n, err);
+		if (st == TL_OK)
+			k->scopes = (struct pg_array){ n, items };
+	}
+	if (st == TL_OK && networks.ptr != NULL) {
+		st = key_input_networks(networks, k->t->arena, &items, &n, err);
+		if (st == TL_OK)
+			k->networks = (struct pg_array){ n, items };
+	}
+	return st;
+}
+
+static enum tl_status read_key(struct new_key *k, struct tl_err *err)
+{
+	struct tl_str label = ctl_text(k->t->args, "label");
+	struct tl_str expires = ctl_text(k->t->args, "expires");
+	enum tl_status st = TL_OK;
+
+	k->label = TL_STR("Default");
+	if (label.ptr != NULL)
+		st = key_input_label(label, &k->label, err);
+	if (st == TL_OK && expires.ptr != NULL) {
+		st = key_input_expires(expires, tl_wall_us(), &k->expires_value,
+				       err);
+		k->expires_us = &k->expires_value;
+	}
+	if (st == TL_OK)
+		st = read_limits(k, err);
+	if (st == TL_OK)
+		st = read_lists(k, err);
+	return st;
+}
+
+enum exit_status cmd_key_create(struct tallyctl *t)
+{
+	struct new_key k = { .t = t, .email = ctl_text(t->args, "email") };
+	struct tl_err err;
+
+	if (read_key(&k, &err) != TL_OK)
+		return complain(EXIT_USAGE, "%s", err.text);
+	return create(&k, run_key_create);
+}
+
+enum exit_status cmd_user_create(struct tallyctl *t)
+{
+	struct new_key k = { .t = t,
+			     .email = ctl_text(t->args, "email"),
+			     .plan = ctl_text(t->args, "plan"),
+			     .name = ctl_text(t->args, "name") };
+	struct tl_err err;
+	enum tl_status st;
+
+	st = key_input_email(k.email, &err);
+	if (st == TL_OK && k.name.len > 0)
+		st = key_input_name(k.name, &err);
+	if (st == TL_OK && k.plan.len == 0)
+		st = tl_err_set(&err, TL_INVALID, "--plan is empty");
+	if (st == TL_OK)
+		st = read_key(&k, &err);
+	if (st != TL_OK)
+		return complain(EXIT_USAGE, "%s", err.text);
+	return create(&k, run_user_create);
+}
+
+/* ---- list ---- */
+
+struct list {
+	struct tallyctl *t;
+	struct q_key_list_row *rows;
+	uint32_t n;
+};
+
+static enum tl_status run_list(struct pg *pg, void *arg, struct tl_err *err)
+{
+	struct list *l = arg;
+	struct tl_str email = ctl_text(l->t->args, "email");
+	struct q_key_list_by_user_params p = { .max = LIST_MAX };
+	enum tl_status st;
+
+	if (email.ptr == NULL)
+		return q_key_list(pg, LIST_MAX, l->t->arena, &l->rows, &l->n,
+				  err);
+	st = find_user(pg, l->t, email, &p.user_id, err);
+	if (st == TL_OK)
+		st = q_key_list_by_user(pg, &p, l->t->arena, &l->rows, &l->n,
+					err);
+	return st;
+}
+
+static const struct doc *strs_doc(struct tl_arena *a,
+				  const struct pg_array *array)
+{
+	const struct tl_str *items = array->items;
+	struct doc *d = doc_array(a);
+
+	for (uint32_t i = 0; i < array->n; i++)
+		doc_push(a, d, doc_str(a, items[i]));
+	return d;
+}
+
+static const struct doc *key_doc(const struct q_key_list_row *r,
+				 struct tl_arena *a)
+{
+	struct doc *o = doc_object(a);
+
+	doc_set(a, o, "id", doc_uuid(a, r->key_id.b));
+	doc_set(a, o, "prefix", doc_str(a, r->key_prefix));
+	doc_set(a, o, "label", doc_str(a, r->label));
+	doc_set(a, o, "status", doc_str(a, r->status));
+	doc_set(a, o, "email", doc_str(a, r->email));
+	doc_set(a, o, "user_id", doc_uuid(a, r->user_id.b));
+	doc_set(a, o, "created_at", doc_time(a, r->created_at_us));
+	doc_set(a, o, "last_used_at",
+		r->last_used_at_null ? doc_null()
+				     : doc_time(a, r->last_used_at_us));
+	doc_set(a, o, "expires_at",
+		r->expires_at_null ? doc_null()
+				   : doc_time(a, r->expires_at_us));
+	doc_set(a, o, "grace_until",
+		r->grace_until_null ? doc_null()
+				    : doc_time(a, r->grace_until_us));
+	doc_set(a, o, "scopes", strs_doc(a, &r->scopes));
+	doc_set(a, o, "allowed_ips", strs_doc(a, &r->allowed_ips));
+	doc_set(a, o, "rate_limit",
+		r->rate_limit_null ? doc_null() : doc_int(a, r->rate_limit));
+	doc_set(a, o, "daily_credit_limit",
+		r->daily_credit_limit_null ? doc_null()
+					   : doc_int(a, r->daily_credit_limit));
+	return o;
+}
+
+static void print_key(const struct q_key_list_row *r, struct tl_arena *a)
+{
+	char id[TL_UUID_TEXT];
+
+	tl_uuid_format(&r->key_id, id);
+	(void)printf(
+		"%s %-20.*s %-8.*s %s %.*s '%.*s'\n", id,
+		(int)r->key_prefix.len, r->key_prefix.ptr, (int)r->status.len,
+		r->status.ptr,
+		r->last_used_at_null
+			? "never used          "
+			: time_text(a, r->last_used_at_us / 1000000 * 1000000),
+		(int)r->email.len, r->email.ptr, (int)r->label.len,
+		r->label.ptr);
+}
+
+enum exit_status cmd_key_list(struct tallyctl *t)
+{
+	struct doc *keys = doc_array(t->arena), *o = doc_object(t->arena);
+	bool all = ctl_flag(t->args, "all");
+	struct list l = { .t = t };
+	enum exit_status ex;
+	enum tl_status st;
+	struct tl_err err;
+
+	ex = db_run(t, run_list, &l, &st, &err);
+	if (ex != EXIT_OK)
+		return ex;
+	if (st != TL_OK)
+		return complain_store(st, &err);
+	for (uint32_t i = 0; i < l.n; i++) {
+		if (!all && !tl_str_eq(l.rows[i].status, TL_STR("active")))
+			continue;
+		if (t->json)
+			doc_push(t->arena, keys, key_doc(&l.rows[i], t->arena));
+		else
+			print_key(&l.rows[i], t->arena);
+	}
+	doc_set(t->arena, o, "keys", keys);
+	if (t->json)
+		print_json(o);
+	if (l.n == LIST_MAX)
+		(void)complain(EXIT_OK,
+			       "only the newest %d keys were looked "
+			       "at; give an e-mail address",
+			       LIST_MAX);
+	return EXIT_OK;
+}

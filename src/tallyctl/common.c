@@ -1,0 +1,87 @@
+#include "tallyctl/tallyctl.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum exit_status complain(enum exit_status status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)fputs("tallyctl: ", stderr);
+	(void)vfprintf(stderr, fmt, ap);
+	(void)fputc('\n', stderr);
+	va_end(ap);
+	return status;
+}
+
+void print_json(const struct doc *d)
+{
+	struct tl_buf b;
+
+	tl_buf_init(&b);
+	doc_write(d, DOC_JSON, &b);
+	tl_buf_addc(&b, '\n');
+	(void)fwrite(b.ptr, 1, b.len, stdout);
+	(void)fflush(stdout);
+	tl_buf_deinit(&b);
+}
+
+const char *time_text(struct tl_arena *a, int64_t wall_us)
+{
+	char text[TL_RFC3339_TEXT];
+	size_t len = tl_rfc3339_format(wall_us, text);
+
+	return tl_arena_strndup(a, text, len);
+}
+
+const struct doc *doc_time(struct tl_arena *a, int64_t wall_us)
+{
+	return doc_str(a, tl_str_c(time_text(a, wall_us)));
+}
+
+const struct doc *doc_uuid(struct tl_arena *a, const uint8_t id[16])
+{
+	char text[TL_UUID_TEXT];
+	struct tl_uuid u;
+
+	memcpy(u.b, id, sizeof(u.b));
+	tl_uuid_format(&u, text);
+	return doc_str(a, tl_str_c(tl_arena_strndup(a, text, sizeof(text))));
+}
+
+enum tl_status daemon_ask(struct tallyctl *t, const char *cmd,
+			  uint32_t timeout_ms, const struct doc **result_r,
+			  struct tl_err *err)
+{
+	struct ctl_client *c = NULL;
+	enum tl_status st;
+
+	st = ctl_client_open(t->conf->server.state_dir, timeout_ms, &c, err);
+	if (st == TL_OK)
+		st = ctl_client_call(c, cmd, NULL, timeout_ms, t->arena,
+				     result_r, err);
+	ctl_client_free(&c);
+	return st;
+}
+
+enum exit_status segment_open(struct tallyctl *t, struct shm **shm_r)
+{
+	struct tl_err err;
+	enum tl_status st;
+
+	st = shm_open_reader(t->conf->server.instance, shm_r, &err);
+	if (st == TL_OK)
+		return EXIT_OK;
+	if (st == TL_NOT_FOUND)
+		return complain(EXIT_NOT_RUNNING,
+				"%s: no daemon has run for instance '%s'; "
+				"give its configuration by -c, or its state "
+				"directory by -s",
+				err.text, t->conf->server.instance);
+	if (st == TL_VERSION)
+		return complain(EXIT_FAILED,
+				"%s; use the tallyctl of the running release",
+				err.text);
+	return complain(EXIT_FAILED, "%s", err.text);
+}

@@ -1,0 +1,115 @@
+#include "tallyctl/db.h"
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "loop/co.h"
+#include "pg/pg.h"
+
+#define DB_LIMIT_MS 15000 /* of one command, connecting included */
+#define ASK_MS      2000
+
+enum exit_status db_url(struct tallyctl *t, const char **url_r)
+{
+	const struct doc *result, *url;
+	struct tl_err err;
+
+	if (t->conf->database.url[0] != '\0') {
+		*url_r = t->conf->database.url;
+		return EXIT_OK;
+	}
+	if (daemon_ask(t, "database", ASK_MS, &result, &err) != TL_OK)
+		return complain(EXIT_NOT_RUNNING,
+				"%s, and without it there is no embedded "
+				"database; start tallyd or give "
+				"-o database.url=...",
+				err.text);
+	url = doc_get(result, "url");
+	if (url == NULL || url->type != DOC_STR)
+		return complain(EXIT_FAILED, "the daemon's answer has no url");
+	*url_r = url->str.ptr;
+	return EXIT_OK;
+}
+
+struct run {
+	struct pg_pool *pool;
+	db_fn fn;
+	void *arg;
+	enum tl_status status;
+	bool done;
+	struct tl_err *err;
+};
+
+static void run_coroutine(void *arg)
+{
+	struct run *r = arg;
+
+	r->status = r->fn(pg_pool_pg(r->pool), r->arg, r->err);
+	r->done = true;
+}
+
+/* The loop turns until fn is through, and then until nobody uses the pool. */
+static enum tl_status turn(struct run *r, struct event_base *base,
+			   struct tl_err *err)
+{
+	enum tl_status st;
+
+	st = co_spawn(run_coroutine, r, tl_mono_ms() + DB_LIMIT_MS, err);
+	if (st != TL_OK)
+		return st;
+	while (!r->done && event_base_loop(base, EVLOOP_ONCE) == 0)
+		;
+	co_cancel_all("the command is through");
+	while (co_live() > 0 && event_base_loop(base, EVLOOP_ONCE) == 0)
+		;
+	return TL_OK;
+}
+
+static enum tl_status run_with_pool(struct tallyctl *t, const char *url,
+				    struct run *r, struct tl_err *err)
+{
+	const struct pg_pool_opts opts = {
+		.conninfo = url,
+		.hostaddr = t->conf->database.hostaddr[0] != '\0'
+				    ? t->conf->database.hostaddr
+				    : NULL,
+		.application_name = "tallyctl",
+		.size = 1,
+		.queue_max = 1,
+		.statement_timeout_ms = DB_LIMIT_MS,
+	};
+	struct event_base *base = event_base_new();
+	enum tl_status st;
+
+	tl_assert(base != NULL);
+	st = co_init(base, 16, err);
+	if (st == TL_OK) {
+		r->pool = pg_pool_new(&opts);
+		st = turn(r, base, err);
+		pg_pool_free(&r->pool);
+		co_deinit();
+	}
+	event_base_free(base);
+	return st;
+}
+
+enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
+			enum tl_status *st_r, struct tl_err *err)
+{
+	struct run r = { .fn = fn, .arg = arg, .err = err };
+	enum exit_status ex;
+	const char *url;
+
+	ex = db_url(t, &url);
+	if (ex != EXIT_OK)
+		return ex;
+	if (run_with_pool(t, url, &r, err) != TL_OK)
+		return complain(EXIT_FAILED, "%s", err->text);
+	if (r.status == TL_UNAVAILABLE || r.status == TL_DEADLINE)
+		return complain(EXIT_DATABASE,
+				"the database is not available: %s; look "
+				"whether it was done before you try again",
+				err->text);
+	*st_r = r.status;
+	return EXIT_OK;
+}

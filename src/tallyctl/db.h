@@ -1,0 +1,27 @@
+/*
+ * db.h - tallyctl's way to the database: one loop, one coroutine, one
+ * connection, for one command.
+ */
+#ifndef TALLY_TALLYCTL_DB_H
+#define TALLY_TALLYCTL_DB_H
+
+#include "tallyctl/tallyctl.h"
+
+struct pg;
+
+/* Suspends: yes. */
+typedef enum tl_status (*db_fn)(struct pg *pg, void *arg, struct tl_err *err);
+
+/*
+ * The connection string: database.url, else what the daemon uses (the
+ * embedded cluster's).  Complains itself; *url_r lives in the arena.
+ */
+enum exit_status db_url(struct tallyctl *t, const char **url_r);
+/*
+ * Runs fn; *st_r is what it returned.  Complains itself, with
+ * EXIT_DATABASE, when the database is away; then *st_r is not set.
+ */
+enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
+			enum tl_status *st_r, struct tl_err *err);
+
+#endif

@@ -1,0 +1,250 @@
+/*
+ * main.c - tallyctl: options, settings, one command.
+ */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "tallyctl/tallyctl.h"
+
+#define OVERRIDES_MAX 64
+
+extern char **environ;
+
+static const struct {
+	const char *name;
+	tallyctl_fn fn;
+} functions[] = {
+	{ "status", cmd_status },
+	{ "stats", cmd_stats },
+	{ "explain", cmd_explain },
+	{ "tail", cmd_tail },
+	{ "reload", cmd_reload },
+	{ "stop", cmd_stop },
+	{ "database", cmd_database },
+	{ "key create", cmd_key_create },
+	{ "key list", cmd_key_list },
+	{ "key revoke", cmd_key_revoke },
+	{ "user create", cmd_user_create },
+	{ "migrate up", cmd_migrate_up },
+	{ "migrate down", cmd_migrate_down },
+	{ "migrate status", cmd_migrate_status },
+};
+
+static tallyctl_fn function_of(const struct ctl_command *c)
+{
+	for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
+		if (strcmp(functions[i].name, c->name) == 0)
+			return functions[i].fn;
+	}
+	tl_assert(!"a command of the table has no function");
+	return NULL;
+}
+
+static void print_usage(FILE *to)
+{
+	struct tl_buf b;
+
+	(void)fputs("usage: tallyctl [-c FILE] [-o section.key=value] "
+		    "[-s STATE_DIR] [--json] COMMAND\n"
+		    "       tallyctl --help | --version\n"
+		    "commands:\n",
+		    to);
+	tl_buf_init(&b);
+	for (const struct ctl_command *c = CTL_COMMANDS; c->name != NULL; c++) {
+		tl_buf_reset(&b);
+		ctl_command_usage(c, &b);
+		(void)fprintf(to, "  %s\n        %s\n", b.ptr, c->summary);
+	}
+	tl_buf_deinit(&b);
+}
+
+/* ---- the command line ---- */
+
+struct line {
+	const char *file, *state_dir;
+	const char *overrides[OVERRIDES_MAX + 1]; /* and that of -s */
+	size_t n_overrides;
+	bool json, help, version;
+	char **words; /* the command and behind it */
+	size_t n_words;
+};
+
+static enum exit_status read_option(struct line *l, int opt)
+{
+	switch (opt) {
+	case 'c':
+		l->file = optarg;
+		return EXIT_OK;
+	case 's':
+		l->state_dir = optarg;
+		return EXIT_OK;
+	case 'o':
+		if (l->n_overrides == OVERRIDES_MAX)
+			return complain(EXIT_USAGE, "more than %d -o options",
+					OVERRIDES_MAX);
+		l->overrides[l->n_overrides++] = optarg;
+		return EXIT_OK;
+	default: /* getopt has complained */
+		return EXIT_USAGE;
+	}
+}
+
+/*
+ * --json may stand anywhere before "--", also behind the command; --help and
+ * --version only in front, where a command's own words have not begun.
+ */
+static void take_long_options(struct line *l, int *argc, char **argv)
+{
+	bool front = true;
+	int kept = 1, i;
+
+	for (i = 1; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--json") == 0)
+			l->json = true;
+		else if (front && strcmp(argv[i], "--help") == 0)
+			l->help = true;
+		else if (front && strcmp(argv[i], "--version") == 0)
+			l->version = true;
+		else
+			argv[kept++] = argv[i];
+		front = front && argv[i][0] == '-';
+	}
+	for (; i < *argc; i++)
+		argv[kept++] = argv[i];
+	argv[kept] = NULL;
+	*argc = kept;
+}
+
+static enum exit_status read_line(struct line *l, int argc, char **argv)
+{
+	enum exit_status ex = EXIT_OK;
+	int opt;
+
+	take_long_options(l, &argc, argv);
+	/* '+': what stands behind the command belongs to the command. */
+	while (ex == EXIT_OK && (opt = getopt(argc, argv, "+c:o:s:")) != -1)
+		ex = read_option(l, opt);
+	l->words = argv + optind;
+	l->n_words = (size_t)(argc - optind);
+	return ex;
+}
+
+/* "key create" is two words; *used_r tells how many were the name. */
+static const struct ctl_command *find_command(const struct line *l,
+					      size_t *used_r)
+{
+	const struct ctl_command *c;
+	struct tl_buf b;
+
+	*used_r = 1;
+	c = ctl_command_find(tl_str_c(l->words[0]));
+	if (c != NULL || l->n_words < 2)
+		return c;
+	tl_buf_init(&b);
+	tl_buf_addf(&b, "%s %s", l->words[0], l->words[1]);
+	c = ctl_command_find(tl_buf_str(&b));
+	tl_buf_deinit(&b);
+	*used_r = 2;
+	return c;
+}
+
+/* ---- settings ---- */
+
+static const char *default_file(void)
+{
+	static const char installed[] = TALLY_SYSCONFDIR "/tallyd.conf";
+	const char *given = getenv("TALLYD_CONF");
+
+	if (given != NULL && given[0] != '\0')
+		return given;
+	return access(installed, F_OK) == 0 ? installed : NULL;
+}
+
+static enum exit_status load_settings(struct line *l, struct tl_arena *a,
+				      struct conf **conf_r)
+{
+	struct conf_source src = {
+		.file = l->file,
+		.overrides = l->overrides,
+		.env = (const char *const *)environ,
+	};
+	struct tl_err err;
+	char *absolute;
+
+	if (src.file == NULL)
+		src.file = default_file();
+	if (l->state_dir != NULL) {
+		absolute = realpath(l->state_dir, NULL);
+		if (absolute == NULL)
+			return complain(EXIT_USAGE,
+					"there is no state directory '%s'",
+					l->state_dir);
+		l->overrides[l->n_overrides++] =
+			tl_arena_printf(a, "server.state_dir=%s", absolute);
+		free(absolute);
+	}
+	src.n_overrides = l->n_overrides;
+	if (conf_load(&src, conf_r, &err) != TL_OK)
+		return complain(EXIT_USAGE, "%s", err.text);
+	return EXIT_OK;
+}
+
+static enum exit_status run(struct line *l, struct tl_arena *a)
+{
+	struct tallyctl t = { .json = l->json, .arena = a };
+	const struct ctl_command *c;
+	struct conf *conf = NULL;
+	enum exit_status ex;
+	struct tl_err err;
+	size_t used;
+
+	if (l->n_words == 0) {
+		print_usage(stderr);
+		return EXIT_USAGE;
+	}
+	c = find_command(l, &used);
+	if (c == NULL)
+		return complain(EXIT_USAGE,
+				"there is no command '%s'; see 'tallyctl "
+				"--help'",
+				l->words[0]);
+	if (ctl_args_parse(c, l->words + used, l->n_words - used, a, &t.args,
+			   &err) != TL_OK)
+		return complain(EXIT_USAGE, "%s", err.text);
+	ex = load_settings(l, a, &conf);
+	if (ex != EXIT_OK)
+		return ex;
+	t.conf = conf;
+	ex = function_of(c)(&t);
+	conf_free(&conf);
+	return ex;
+}
+
+int main(int argc, char **argv)
+{
+	struct line line = { 0 };
+	enum exit_status ex;
+	struct tl_arena a;
+
+	log_set_process("tallyctl", 0);
+	log_set_level(LOG_LV_ERROR);
+	ex = read_line(&line, argc, argv);
+	if (ex != EXIT_OK)
+		return (int)ex;
+	if (line.help) {
+		print_usage(stdout);
+		return EXIT_OK;
+	}
+	if (line.version) {
+		(void)puts("tallyctl " PACKAGE_VERSION);
+		return EXIT_OK;
+	}
+	tl_arena_init(&a);
+	ex = run(&line, &a);
+	tl_arena_deinit(&a);
+	return (int)ex;
+}

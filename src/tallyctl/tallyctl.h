@@ -1,0 +1,74 @@
+/*
+ * tallyctl.h - what the commands of tallyctl share.
+ *
+ * Each command is one function: it prints its result (one JSON object with
+ * --json, words without) and returns the exit status.  Complaints go to
+ * stderr and say what to do.
+ */
+#ifndef TALLY_TALLYCTL_TALLYCTL_H
+#define TALLY_TALLYCTL_TALLYCTL_H
+
+#include <stdbool.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "codec/doc.h"
+#include "conf/conf.h"
+#include "ctl/ctl.h"
+#include "shm/shm.h"
+
+/* Documented in tallyctl(8). */
+enum exit_status {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_RUNNING = 3,
+	EXIT_NOT_FOUND = 4,
+	EXIT_DATABASE = 69, /* EX_UNAVAILABLE of sysexits.h */
+};
+
+struct tallyctl {
+	const struct conf *conf;
+	bool json;
+	struct tl_arena *arena;
+	const struct doc *args; /* checked against the command's table */
+};
+
+typedef enum exit_status (*tallyctl_fn)(struct tallyctl *t);
+enum exit_status cmd_status(struct tallyctl *t);
+enum exit_status cmd_stats(struct tallyctl *t);
+enum exit_status cmd_explain(struct tallyctl *t);
+enum exit_status cmd_tail(struct tallyctl *t);
+enum exit_status cmd_reload(struct tallyctl *t);
+enum exit_status cmd_stop(struct tallyctl *t);
+enum exit_status cmd_database(struct tallyctl *t);
+enum exit_status cmd_key_create(struct tallyctl *t);
+enum exit_status cmd_key_list(struct tallyctl *t);
+enum exit_status cmd_key_revoke(struct tallyctl *t);
+enum exit_status cmd_user_create(struct tallyctl *t);
+enum exit_status cmd_migrate_up(struct tallyctl *t);
+enum exit_status cmd_migrate_down(struct tallyctl *t);
+enum exit_status cmd_migrate_status(struct tallyctl *t);
+
+/* Prints "tallyctl: ..." to stderr and returns the status it was given. */
+enum exit_status complain(enum exit_status status, const char *fmt, ...)
+	TL_PRINTF(2, 3);
+/* One line on stdout, flushed. */
+void print_json(const struct doc *d);
+/* Moments and ages for people and documents. */
+const struct doc *doc_time(struct tl_arena *a, int64_t wall_us);
+const char *time_text(struct tl_arena *a, int64_t wall_us);
+const struct doc *doc_uuid(struct tl_arena *a, const uint8_t id[16]);
+
+/*
+ * One question to the daemon on a connection of its own.  TL_UNAVAILABLE: it
+ * is not running.  TL_DEADLINE: it hangs.
+ */
+enum tl_status daemon_ask(struct tallyctl *t, const char *cmd,
+			  uint32_t timeout_ms, const struct doc **result_r,
+			  struct tl_err *err) TL_MUST_CHECK;
+
+/* The segment of the instance, read-only. */
+enum exit_status segment_open(struct tallyctl *t, struct shm **shm_r);
+
+#endif

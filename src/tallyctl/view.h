@@ -1,0 +1,25 @@
+/*
+ * view.h - the segment as documents: what status and stats show.
+ *
+ * Only reads; all figures are exact by themselves and together "as of about
+ * now".  Works on the segment of a dead daemon too.
+ */
+#ifndef TALLY_TALLYCTL_VIEW_H
+#define TALLY_TALLYCTL_VIEW_H
+
+#include "codec/doc.h"
+#include "conf/conf.h"
+#include "shm/shm.h"
+
+/* Processes that have a slot, with their age and whether they live. */
+const struct doc *view_processes(const struct shm *s, struct tl_arena *a);
+const struct doc *view_segment(const struct shm *s, const char *instance,
+			       struct tl_arena *a);
+/* Level, lag, what waits; capacity that is left. */
+const struct doc *view_flush(const struct shm *s, struct tl_arena *a);
+const struct doc *view_spool(const struct shm *s, const struct conf *conf,
+			     struct tl_arena *a);
+/* All counters summed over the processes, departed ones included. */
+const struct doc *view_stats(const struct shm *s, struct tl_arena *a);
+
+#endif

@@ -14,14 +14,14 @@
 #include "base/log.h"
 #include "http/http_internal.h"
 
-#define KEEP_MS	      100
-#define FLUSH_BYTES   49152
+#define KEEP_MS     100
+#define FLUSH_BYTES 49152
 
 struct http_accesslog {
 	struct tl_buf lines;
 	struct event *timer;
 	bool armed;
-	int64_t second;	 /* of `when` */
+	int64_t second;             /* of `when` */
 	char when[TL_RFC3339_TEXT]; /* up to the seconds */
 	size_t when_len;
 	struct tl_buf fixed; /* level, process, pid, msg */
@@ -45,13 +45,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	flush(a);
 }
 
-static void put_u64(struct tl_buf *b, uint64_t v)
-{
-	char digits[20];
-
-	http_put(b, digits, tl_fmt_u64(digits, v));
-}
-
 static void put_time(struct http_accesslog *a, int64_t wall_us)
 {
 	struct tl_buf *b = &a->lines;
@@ -61,8 +54,8 @@ static void put_time(struct http_accesslog *a, int64_t wall_us)
 	if (wall_us / 1000000 != a->second) {
 		a->second = wall_us / 1000000;
 		/* "2026-03-01T12:34:56Z": no fraction, and the Z goes */
-		a->when_len = tl_rfc3339_format(a->second * 1000000, a->when) -
-			      1;
+		a->when_len =
+			tl_rfc3339_format(a->second * 1000000, a->when) - 1;
 	}
 	for (int i = 6; i >= 1; i--) {
 		fraction[i] = (char)('0' + us % 10);
@@ -97,14 +90,10 @@ static const char *method_name(unsigned method)
 
 static void put_ids(struct tl_buf *b, const struct decide_out *d)
 {
-	char text[TL_UUID_TEXT];
-
 	HTTP_PUT(b, ",\"user_id\":\"");
-	tl_uuid_format(&d->user_id, text);
-	http_put(b, text, TL_UUID_TEXT - 1);
+	http_put_uuid(b, &d->user_id);
 	HTTP_PUT(b, "\",\"key_id\":\"");
-	tl_uuid_format(&d->key_id, text);
-	http_put(b, text, TL_UUID_TEXT - 1);
+	http_put_uuid(b, &d->key_id);
 	HTTP_PUT(b, "\"");
 }
 
@@ -123,9 +112,9 @@ void http_accesslog_add(struct req *req, uint64_t end_ns)
 	HTTP_PUT(b, "\",\"path\":");
 	tl_buf_add_json(b, req->path);
 	HTTP_PUT(b, ",\"status\":");
-	put_u64(b, req->priv->status);
+	http_put_u64(b, req->priv->status);
 	HTTP_PUT(b, ",\"duration_us\":");
-	put_u64(b, (end_ns - req->start_mono_ns) / 1000);
+	http_put_u64(b, (end_ns - req->start_mono_ns) / 1000);
 	if (req->d_valid && req->d.have_key)
 		put_ids(b, &req->d);
 	HTTP_PUT(b, "}\n");

@@ -28,7 +28,7 @@
 #include "http/http_internal.h"
 
 #define ADDRESS_BUCKETS 1024
-#define LINGER_READS	64
+#define LINGER_READS    64
 
 struct http_address { /* one peer address and how many it has open */
 	struct http_address *next;
@@ -260,8 +260,8 @@ static void on_adopt(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	TL_LIST_EACH (pos, tmp, &h->fresh)
-		adopt(TL_CONTAINER(pos, struct http_conn, link));
+	TL_LIST_EACH(pos, tmp, &h->fresh)
+	adopt(TL_CONTAINER(pos, struct http_conn, link));
 	drain_check(h);
 }
 
@@ -277,12 +277,10 @@ static bool overdue(struct http_conn *c, uint64_t now_ms)
 {
 	const struct conf *conf = c->http->conf;
 	uint32_t limit_ms = conf->server.request_timeout_ms;
-	size_t unwritten =
-		evbuffer_get_length(bufferevent_get_output(c->bev));
+	size_t unwritten = evbuffer_get_length(bufferevent_get_output(c->bev));
 
 	if (unwritten > 0) { /* some progress within each period */
-		if (c->writing_since_ms == 0 ||
-		    unwritten < c->unwritten_bytes)
+		if (c->writing_since_ms == 0 || unwritten < c->unwritten_bytes)
 			c->writing_since_ms = now_ms;
 		c->unwritten_bytes = unwritten;
 		return now_ms - c->writing_since_ms > limit_ms;
@@ -322,8 +320,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	TL_LIST_EACH (pos, tmp, &h->conns)
-		sweep_one(TL_CONTAINER(pos, struct http_conn, link), now_ms);
+	TL_LIST_EACH(pos, tmp, &h->conns)
+	sweep_one(TL_CONTAINER(pos, struct http_conn, link), now_ms);
 	drain_check(h);
 }
 
@@ -365,7 +363,8 @@ void http_conns_drain(struct http *h)
 {
 	struct tl_list *pos, *tmp;
 
-	TL_LIST_EACH (pos, tmp, &h->conns) {
+	TL_LIST_EACH(pos, tmp, &h->conns)
+	{
 		struct http_conn *c = TL_CONTAINER(pos, struct http_conn, link);
 		int waiting = 0;
 
@@ -403,8 +402,8 @@ void http_conns_deinit(struct http *h)
 	for (size_t i = 0; i < 2; i++) {
 		struct tl_list *pos, *tmp;
 
-		TL_LIST_EACH (pos, tmp, heads[i])
-			conn_drop(TL_CONTAINER(pos, struct http_conn, link));
+		TL_LIST_EACH(pos, tmp, heads[i])
+		conn_drop(TL_CONTAINER(pos, struct http_conn, link));
 	}
 	if (h->adopt != NULL)
 		event_free(h->adopt);

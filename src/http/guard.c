@@ -32,8 +32,7 @@ REFUSAL(TWICE, 400, "bad_request",
 	"a header that may stand only once stands twice");
 REFUSAL(NO_HOST, 400, "bad_request", "HTTP/1.1 needs one Host header");
 REFUSAL(BAD_HOST, 400, "bad_request", "the Host header is malformed");
-REFUSAL(BAD_LENGTH, 400, "bad_request",
-	"Content-Length must be digits only");
+REFUSAL(BAD_LENGTH, 400, "bad_request", "Content-Length must be digits only");
 REFUSAL(WRONG_LENGTH, 400, "bad_request",
 	"the body does not have the length that Content-Length says");
 REFUSAL(BOTH_LENGTHS, 400, "bad_request",
@@ -48,9 +47,10 @@ REFUSAL(BODY_UNREAD, 400, "bad_request", "this method takes no body");
 
 /* RFC 9110, 5.6.2: the characters of a token. */
 static const bool token_chars[256] = {
-	['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1,
-	['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1,
-	['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1,
+	['!'] = 1,         ['#'] = 1,         ['$'] = 1, ['%'] = 1,
+	['&'] = 1,         ['\''] = 1,        ['*'] = 1, ['+'] = 1,
+	['-'] = 1,         ['.'] = 1,         ['^'] = 1, ['_'] = 1,
+	['`'] = 1,         ['|'] = 1,         ['~'] = 1, ['0' ... '9'] = 1,
 	['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
@@ -65,7 +65,7 @@ static size_t token_length(const char *s)
 }
 
 /* Eight bytes at a time; a tab is the one control character allowed. */
-static bool value_is_clean(const char *s, size_t len)
+bool guard_value_clean(const char *s, size_t len)
 {
 	size_t i = 0;
 
@@ -94,7 +94,10 @@ static const struct {
 	size_t len;
 	bool once; /* a second one is a quarrel between us and a proxy */
 } known[GH_COUNT] = {
-#define KNOWN(lit, once) { lit, sizeof(lit) - 1, once }
+#define KNOWN(lit, once)                                                       \
+	{                                                                      \
+		lit, sizeof(lit) - 1, once                                     \
+	}
 	[GH_HOST] = KNOWN("host", true),
 	[GH_CONTENT_LENGTH] = KNOWN("content-length", true),
 	[GH_CONTENT_TYPE] = KNOWN("content-type", true),
@@ -116,7 +119,8 @@ static const struct {
 static enum guard_header header_known(const char *name, size_t len)
 {
 	static const uint8_t by_length[30][3] = {
-#define ROW(a, b, c) { (uint8_t)((a) + 1), (uint8_t)((b) + 1), (uint8_t)((c) + 1) }
+#define ROW(a, b, c)                                                           \
+	{ (uint8_t)((a) + 1), (uint8_t)((b) + 1), (uint8_t)((c) + 1) }
 		[4] = ROW(GH_HOST, -1, -1),
 		[6] = ROW(GH_ACCEPT, GH_ORIGIN, -1),
 		[9] = ROW(GH_API_KEY, GH_REAL_IP, GH_FORWARDED),
@@ -133,7 +137,8 @@ static enum guard_header header_known(const char *name, size_t len)
 	if (len >= 30)
 		return GH_COUNT;
 	for (int i = 0; i < 3 && by_length[len][i] != 0; i++) {
-		enum guard_header h = (enum guard_header)(by_length[len][i] - 1);
+		enum guard_header h =
+			(enum guard_header)(by_length[len][i] - 1);
 
 		if (strncasecmp(name, known[h].name, len) == 0)
 			return h;
@@ -153,13 +158,14 @@ static void read_connection(struct tl_str rest, struct guard_out *out)
 	}
 }
 
-static const struct guard_refusal *
-walk_headers(const struct evkeyvalq *headers, struct guard_out *out)
+static const struct guard_refusal *walk_headers(const struct evkeyvalq *headers,
+						struct guard_out *out)
 {
 	const struct evkeyval *kv;
 	uint32_t n = 0;
 
-	TAILQ_FOREACH (kv, headers, next) {
+	TAILQ_FOREACH(kv, headers, next)
+	{
 		size_t name_len = token_length(kv->key);
 		struct tl_str value = { kv->value, strlen(kv->value) };
 		enum guard_header h;
@@ -168,7 +174,7 @@ walk_headers(const struct evkeyvalq *headers, struct guard_out *out)
 			return &TOO_MANY;
 		if (name_len == 0)
 			return &BAD_NAME;
-		if (!value_is_clean(value.ptr, value.len))
+		if (!guard_value_clean(value.ptr, value.len))
 			return &BAD_VALUE;
 		h = header_known(kv->key, name_len);
 		if (h == GH_COUNT)

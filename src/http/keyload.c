@@ -14,12 +14,12 @@
 #include "shm/entries.h"
 #include "store/keysource.h"
 
-#define UNKNOWN_MS	5000
-#define LOADS_MAX	64  /* at a time in this process */
-#define OTHER_LOADS_MS	5   /* between looks at another process's load */
-#define TAKE_IN_TRIES	20
+#define UNKNOWN_MS      5000
+#define LOADS_MAX       64 /* at a time in this process */
+#define OTHER_LOADS_MS  5  /* between looks at another process's load */
+#define TAKE_IN_TRIES   20
 #define TAKE_IN_WAIT_MS 10
-#define WAIT_MAX_MS	4000 /* longest we look at others loading */
+#define WAIT_MAX_MS     4000 /* longest we look at others loading */
 
 struct load {
 	struct tl_list link;
@@ -166,7 +166,8 @@ static struct load *running_load(struct http_loads *loads,
 {
 	struct tl_list *pos, *tmp;
 
-	TL_LIST_EACH (pos, tmp, &loads->running) {
+	TL_LIST_EACH(pos, tmp, &loads->running)
+	{
 		struct load *l = TL_CONTAINER(pos, struct load, link);
 
 		if (memcmp(&l->digest, digest, sizeof(*digest)) == 0)
@@ -210,14 +211,14 @@ enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
 	h->loads->n--;
 	tl_list_unlink(&mine.link);
 	while (!tl_list_empty(&mine.waiters)) {
-		struct waiter *w = TL_CONTAINER(mine.waiters.next,
-						struct waiter, link);
+		struct waiter *w =
+			TL_CONTAINER(mine.waiters.next, struct waiter, link);
 
 		/* one of ours that ran out of time says nothing of theirs */
-		w->result = mine.result == TL_DEADLINE ||
-					    mine.result == TL_CANCELED
-				    ? TL_BUSY
-				    : mine.result;
+		w->result =
+			mine.result == TL_DEADLINE || mine.result == TL_CANCELED
+				? TL_BUSY
+				: mine.result;
 		tl_list_unlink(&w->link);
 		co_wake(&w->wait);
 	}

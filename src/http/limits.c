@@ -5,13 +5,6 @@
  */
 #include "http/http_internal.h"
 
-static void put_u64(struct tl_buf *b, uint64_t v)
-{
-	char digits[20];
-
-	http_put(b, digits, tl_fmt_u64(digits, v));
-}
-
 static uint64_t seconds_up(uint64_t ms)
 {
 	return (ms + 999) / 1000;
@@ -34,15 +27,15 @@ static void put_policy(struct tl_buf *b, const struct decide_out *d)
 		HTTP_PUT(b, "\"");
 		http_put(b, r->name, r->name_len);
 		HTTP_PUT(b, "\";q=");
-		put_u64(b, r->limit);
+		http_put_u64(b, r->limit);
 		HTTP_PUT(b, ";w=");
-		put_u64(b, seconds_up(r->window_ms));
+		http_put_u64(b, seconds_up(r->window_ms));
 	}
 	if (d->have_key) {
 		if (!first)
 			HTTP_PUT(b, ", ");
 		HTTP_PUT(b, "\"credits\";q=");
-		put_u64(b, d->credits_limit);
+		http_put_u64(b, d->credits_limit);
 		HTTP_PUT(b, ";w=86400");
 	}
 	HTTP_PUT(b, "\r\n");
@@ -59,18 +52,18 @@ void http_limit_headers(const struct req *req, struct tl_buf *b)
 	t = &d->rates[d->tightest];
 	wall_ms = (uint64_t)http_wall_us(req->http, req->start_mono_ns) / 1000;
 	HTTP_PUT(b, "X-RateLimit-Limit: ");
-	put_u64(b, t->limit);
+	http_put_u64(b, t->limit);
 	HTTP_PUT(b, "\r\nX-RateLimit-Remaining: ");
-	put_u64(b, t->remaining);
+	http_put_u64(b, t->remaining);
 	HTTP_PUT(b, "\r\nX-RateLimit-Reset: ");
-	put_u64(b, seconds_up(wall_ms + t->reset_ms));
+	http_put_u64(b, seconds_up(wall_ms + t->reset_ms));
 	HTTP_PUT(b, "\r\n");
 	put_policy(b, d);
 	HTTP_PUT(b, "RateLimit: \"");
 	http_put(b, t->name, t->name_len);
 	HTTP_PUT(b, "\";r=");
-	put_u64(b, t->remaining);
+	http_put_u64(b, t->remaining);
 	HTTP_PUT(b, ";t=");
-	put_u64(b, seconds_up(t->reset_ms));
+	http_put_u64(b, seconds_up(t->reset_ms));
 	HTTP_PUT(b, "\r\n");
 }

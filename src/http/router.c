@@ -91,13 +91,13 @@ static enum tl_status cut_segments(struct entry *e, struct tl_err *err)
 
 		if (piece.len > 2 && piece.ptr[0] == '{' &&
 		    piece.ptr[piece.len - 1] == '}') {
-			s.text = (struct tl_str){ piece.ptr + 1,
-						  piece.len - 2 };
+			s.text =
+				(struct tl_str){ piece.ptr + 1, piece.len - 2 };
 			s.param = true;
 			n_params++;
 		}
-		e->segments = tl_realloc(e->segments, (e->n_segments + 1) *
-							      sizeof(s));
+		e->segments = tl_realloc(e->segments,
+					 (e->n_segments + 1) * sizeof(s));
 		e->segments[e->n_segments++] = s;
 	}
 	if (n_params == 0 || n_params > HTTP_PARAMS_MAX)
@@ -200,8 +200,8 @@ static bool match_pattern(const struct entry *e, struct tl_str path,
 			return false;
 		end = memchr(path.ptr + at, '/', path.len - at);
 		piece.ptr = path.ptr + at;
-		piece.len = end != NULL ? (size_t)(end - piece.ptr)
-					: path.len - at;
+		piece.len =
+			end != NULL ? (size_t)(end - piece.ptr) : path.len - at;
 		at += piece.len + 1;
 		if (!s->param) {
 			if (!tl_str_eq(piece, s->text))
@@ -210,8 +210,8 @@ static bool match_pattern(const struct entry *e, struct tl_str path,
 		}
 		if (piece.len == 0)
 			return false;
-		m->params[m->n_params++] = (struct http_param){ s->text,
-								piece };
+		m->params[m->n_params++] =
+			(struct http_param){ s->text, piece };
 	}
 	return at == path.len + 1;
 }
@@ -248,8 +248,8 @@ size_t router_allow(unsigned methods, char dst[ROUTER_ALLOW_TEXT])
 		unsigned bit;
 		const char *name;
 	} names[] = {
-		{ HTTP_GET, "GET" },	   { HTTP_HEAD, "HEAD" },
-		{ HTTP_POST, "POST" },	   { HTTP_PUT, "PUT" },
+		{ HTTP_GET, "GET" },       { HTTP_HEAD, "HEAD" },
+		{ HTTP_POST, "POST" },     { HTTP_PUT, "PUT" },
 		{ HTTP_DELETE, "DELETE" }, { HTTP_OPTIONS, "OPTIONS" },
 		{ HTTP_PATCH, "PATCH" },
 	};

@@ -60,8 +60,7 @@ static enum tl_status listen_on(struct http *h, int fd, struct tl_err *err)
 	l = evconnlistener_new(h->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0,
 			       fd);
 	if (l == NULL)
-		return tl_err_set(err, TL_SYSTEM, "cannot listen on fd %d",
-				  fd);
+		return tl_err_set(err, TL_SYSTEM, "cannot listen on fd %d", fd);
 	evconnlistener_set_error_cb(l, on_accept_error);
 	if (evhttp_bind_listener(h->ev, l) == NULL) {
 		evconnlistener_free(l);
@@ -179,8 +178,7 @@ void http_stop_accepting(struct http *h)
 		(void)evconnlistener_disable(h->listeners[i]);
 }
 
-void http_drain(struct http *h, bool idle_now, void (*done)(void *),
-		void *arg)
+void http_drain(struct http *h, bool idle_now, void (*done)(void *), void *arg)
 {
 	http_stop_accepting(h);
 	h->draining = true;

@@ -53,9 +53,10 @@ static void look(struct http_strict *s)
 	uint64_t now_ms = tl_mono_ms();
 	struct tl_list *pos, *tmp;
 
-	TL_LIST_EACH (pos, tmp, &s->parked) {
-		struct req *req = req_of(
-			TL_CONTAINER(pos, struct http_req_priv, parked));
+	TL_LIST_EACH(pos, tmp, &s->parked)
+	{
+		struct req *req =
+			req_of(TL_CONTAINER(pos, struct http_req_priv, parked));
 
 		if (!committed(h, req->commit_gen)) {
 			if (now_ms < req->priv->parked_until_ms)
@@ -149,8 +150,8 @@ void http_strict_deinit(struct http *h)
 	if (s == NULL)
 		return;
 	while (!tl_list_empty(&s->parked))
-		unpark(req_of(TL_CONTAINER(s->parked.next,
-					   struct http_req_priv, parked)));
+		unpark(req_of(TL_CONTAINER(s->parked.next, struct http_req_priv,
+					   parked)));
 	if (s->committed != NULL)
 		event_free(s->committed);
 	if (s->timer != NULL)

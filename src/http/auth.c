@@ -127,20 +127,21 @@ static void spawned(void *arg)
 	req->priv->spawned(req);
 }
 
-void req_spawn(struct req *req, void (*fn)(struct req *req))
+bool req_spawn(struct req *req, void (*fn)(struct req *req))
 {
 	struct tl_err err;
 	enum tl_status st;
 
 	if (co_self() != NULL) { /* after the load of a key */
 		fn(req);
-		return;
+		return true;
 	}
 	req->priv->spawned = fn;
 	st = co_spawn(spawned, req, req->deadline_mono_ms, &err);
 	if (st != TL_OK)
 		req_fail_status(req, st == TL_FULL ? TL_FULL : TL_UNAVAILABLE,
 				&err);
+	return st == TL_OK;
 }
 
 /* ---- the address ---- */

@@ -168,8 +168,9 @@ void req_load_key(struct req *req, const struct tally_digest *digest,
  * TL_OK held now, TL_NOT_FOUND unknown, TL_UNAVAILABLE. */
 enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
 			     struct tl_err *err) TL_MUST_CHECK;
-/* Runs fn(req) as a coroutine with the request's deadline (503 if full). */
-void req_spawn(struct req *req, void (*fn)(struct req *req));
+/* Runs fn(req) as a coroutine with the request's deadline.  False: there are
+ * too many; the 503 is sent. */
+bool req_spawn(struct req *req, void (*fn)(struct req *req));
 /* Fills d.digest etc. and, after a charge in strict mode, sets commit_gen
  * and wakes the flusher.  Call it after each charging decision. */
 void req_charged(struct req *req, const struct decide_out *d);

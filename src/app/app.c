@@ -1,0 +1,8 @@
+#include "app/app.h"
+
+#include "app/gate/gate.h"
+#include "app/metering/metering.h"
+#include "app/system/system.h"
+
+const struct route *const APP_TABLES[] = { GATE_ROUTES, METERING_ROUTES,
+					   SYSTEM_ROUTES, NULL };

@@ -1,0 +1,12 @@
+/*
+ * app.h - the features: all route tables, the API's table of contents.
+ */
+#ifndef TALLY_APP_APP_H
+#define TALLY_APP_APP_H
+
+#include "http/http.h"
+
+/* NULL-terminated; handed to http_new by the worker. */
+extern const struct route *const APP_TABLES[];
+
+#endif

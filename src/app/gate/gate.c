@@ -1,0 +1,220 @@
+/*
+ * gate.c - GET|HEAD|POST... /api/gate: a proxy asks about its client's
+ * request.  The hottest path of the daemon: runs on the loop's stack, and
+ * only a key that is not held makes it a coroutine.
+ */
+#include "app/gate/gate.h"
+
+#include "shm/entries.h"
+#include "shm/policy.h"
+
+struct gate_call {
+	struct decide_in in;
+	struct tl_str scopes[DECIDE_SCOPES_MAX];
+	struct decide_extra extras[DECIDE_EXTRAS_MAX];
+	bool deny_403;
+	enum tl_status credential;
+};
+
+static bool bad(struct req *req, const char *name, const char *rule)
+{
+	req_fail(req, 400, "bad_request", "%s: %s", name, rule);
+	return false;
+}
+
+static bool take_scopes(struct req *req, struct gate_call *c,
+			struct tl_str value)
+{
+	struct tl_str piece;
+
+	while (tl_str_split(&value, ',', &piece)) {
+		if (piece.len == 0)
+			continue;
+		if (c->in.n_scopes == DECIDE_SCOPES_MAX)
+			return bad(req, "scope", "at most 16 scopes");
+		c->scopes[c->in.n_scopes++] = piece;
+	}
+	c->in.scopes = c->scopes;
+	return true;
+}
+
+static bool take_limit(struct req *req, struct gate_call *c,
+		       struct tl_str value)
+{
+	struct decide_extra *x = &c->extras[c->in.n_extras];
+	struct tl_str name;
+	uint64_t cost = 1;
+
+	if (c->in.n_extras == DECIDE_EXTRAS_MAX)
+		return bad(req, "limit", "at most 8 limits");
+	if (!tl_str_split(&value, ':', &name))
+		return bad(req, "limit", "must be NAME or NAME:COST");
+	if (value.len > 0 && !tl_parse_u64(value, 0, DECIDE_COST_MAX, &cost))
+		return bad(req, "limit", "COST must be 0 to 1000000");
+	*x = (struct decide_extra){ name, (uint32_t)cost };
+	c->in.extras = c->extras;
+	c->in.n_extras++;
+	return gate_limit_ok(req, x, true, "limit");
+}
+
+static bool take_parameter(struct req *req, struct gate_call *c,
+			   struct tl_str name, struct tl_str value)
+{
+	uint64_t v;
+
+	if (tl_str_eq(name, TL_STR("cost"))) {
+		if (!tl_parse_u64(value, 0, DECIDE_COST_MAX, &v))
+			return bad(req, "cost", "must be 0 to 1000000");
+		c->in.cost = (uint32_t)v;
+		return true;
+	}
+	if (tl_str_eq(name, TL_STR("scope")))
+		return take_scopes(req, c, value);
+	if (tl_str_eq(name, TL_STR("limit")))
+		return take_limit(req, c, value);
+	if (tl_str_eq(name, TL_STR("deny"))) {
+		c->deny_403 = tl_str_eq(value, TL_STR("403"));
+		return c->deny_403 || bad(req, "deny", "must be 403");
+	}
+	if (tl_str_eq(name, TL_STR("anonymous"))) {
+		if (!tl_str_eq(value, TL_STR("allow")))
+			return bad(req, "anonymous", "must be allow");
+		c->in.flags |= DECIDE_ANONYMOUS;
+		return true;
+	}
+	/* a mistyped `scope` must not let everybody in */
+	req_fail(req, 400, "bad_request",
+		 "'%.*s' is no parameter of the gate; it takes cost, scope, "
+		 "limit, deny, anonymous",
+		 (int)name.len, name.ptr);
+	return false;
+}
+
+static bool take_query(struct req *req, struct gate_call *c)
+{
+	struct tl_str rest = req->query, name, value;
+
+	while (req_query_next(req, &rest, &name, &value))
+		if (!take_parameter(req, c, name, value))
+			return false;
+	return true;
+}
+
+static void add_scopes(struct req *req)
+{
+	struct shm *s = req_decide(req)->shm;
+	struct tl_buf b;
+	struct tl_str scope;
+	uint32_t i;
+
+	tl_buf_init(&b);
+	for (i = 0; shm_extras_scope(s, req->d.extras, i, &scope); i++) {
+		if (i > 0)
+			tl_buf_addc(&b, ',');
+		tl_buf_add(&b, scope.ptr, scope.len);
+	}
+	if (b.len > 0)
+		req_header_add(req, "X-Tally-Scopes", "%s", b.ptr);
+	tl_buf_deinit(&b);
+}
+
+static void add_identity(struct req *req)
+{
+	struct shm *s = req_decide(req)->shm;
+	char user[TL_UUID_TEXT], key[TL_UUID_TEXT];
+
+	tl_uuid_format(&req->d.user_id, user);
+	tl_uuid_format(&req->d.key_id, key);
+	req_header_add(req, "X-Tally-User", "%s", user);
+	req_header_add(req, "X-Tally-Key", "%s", key);
+	shm_enter(s);
+	if (req->d.plan < SHM_PLANS)
+		req_header_add(req, "X-Tally-Plan", "%s",
+			       shm_policy(s)->plans[req->d.plan].name);
+	if (req->d.extras != 0)
+		add_scopes(req);
+	shm_leave(s);
+}
+
+static void refuse_gate(struct req *req, const struct gate_call *c)
+{
+	unsigned status = decide_http_status(req->d.code), shown = status;
+
+	req_header_add(req, "X-Tally-Status", "%u", status);
+	req_header_add(req, "X-Tally-Reason", "%s",
+		       decide_reason_name(req->d.reason));
+	/* nginx passes on 2xx, 401 and 403 only */
+	if (c->deny_403 && status != 401)
+		shown = 403;
+	req_refuse_as(req, &req->d, shown);
+}
+
+static void gate_decide(struct req *req, struct gate_call *c);
+
+static void gate_again(struct req *req, bool unknown)
+{
+	struct gate_call *c = req->state;
+
+	c->in.flags |= unknown ? (unsigned)DECIDE_UNKNOWN : 0U;
+	gate_decide(req, c);
+}
+
+/* The call lies on the stack of the loop: a wait needs it elsewhere. */
+static void gate_wait(struct req *req, const struct gate_call *c)
+{
+	struct gate_call *kept = tl_arena_alloc(&req->arena, sizeof(*kept));
+
+	*kept = *c;
+	kept->in.scopes = kept->scopes;
+	kept->in.extras = kept->extras;
+	req->state = kept;
+	req_load_key(req, &req->d.digest, gate_again);
+}
+
+static void gate_decide(struct req *req, struct gate_call *c)
+{
+	decide(req_decide(req), &c->in, &req->d);
+	if (req->d.code == DECIDE_LOAD) {
+		gate_wait(req, c);
+		return;
+	}
+	if (req->d.code == DECIDE_UNAUTHORIZED &&
+	    c->credential == TL_CONFLICT)
+		req->d.reason = DECIDE_R_TWO_KEYS;
+	req->d_valid = true;
+	req->record = true;
+	if (req->d.code != DECIDE_OK) {
+		refuse_gate(req, c);
+		return;
+	}
+	req_header_add(req, "X-Tally-Status", "200");
+	if (req->d.have_key)
+		add_identity(req);
+	req_charged(req, &req->d);
+	req_reply_buf(req, 200, (struct tl_str){ NULL, 0 });
+}
+
+void gate_handle(struct req *req)
+{
+	struct gate_call c;
+
+	c.in = (struct decide_in){
+		.flags = DECIDE_RATE | DECIDE_CHARGE | DECIDE_401_COUNTS |
+			 DECIDE_ADDRESS_KNOWN,
+		.client = req->client,
+		.cost = req_conf(req)->metering.request_cost_credits,
+		.mono_ns = req->start_mono_ns,
+	};
+	c.deny_403 = false;
+	req->door = DECIDE_D_GATE;
+	if (!take_query(req, &c))
+		return;
+	c.credential = req_credential(req, &c.in.key);
+	if (c.credential != TL_OK) {
+		c.in.key = (struct tl_str){ NULL, 0 };
+		/* a wrong credential is not the same as none at all */
+		if (c.credential != TL_NOT_FOUND)
+			c.in.flags &= ~(unsigned)DECIDE_ANONYMOUS;
+	}
+	gate_decide(req, &c);
+}

@@ -1,0 +1,21 @@
+/*
+ * metering.h - usage of the caller: record, today, and validate of a key.
+ */
+#ifndef TALLY_APP_METERING_METERING_H
+#define TALLY_APP_METERING_METERING_H
+
+#include "http/http.h"
+
+extern const struct route METERING_ROUTES[];
+extern const struct shape RECORD_SHAPE, VALIDATE_SHAPE;
+
+void record_handle(struct req *req);
+void today_handle(struct req *req);
+void validate_handle(struct req *req);
+
+/* UsageSummary of metering.md 4.3, the same in every reply. */
+void metering_write_usage(struct doc_writer *w, uint64_t credits_used,
+			  uint64_t daily_limit, uint64_t request_count,
+			  uint32_t day);
+
+#endif

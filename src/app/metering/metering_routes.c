@@ -1,0 +1,34 @@
+#include "app/metering/metering.h"
+
+/* clang-format off */
+const struct route METERING_ROUTES[] = {
+	{ .methods = HTTP_POST, .path = "/api/usage/record", .auth = AUTH_KEY,
+	  .flags = ROUTE_INLINE, .in = &RECORD_SHAPE, .handler = record_handle,
+	  .summary = "Charge credits and report usage" },
+	{ .methods = HTTP_GET, .path = "/api/usage/today", .auth = AUTH_KEY,
+	  .flags = ROUTE_INLINE | ROUTE_METERED, .handler = today_handle,
+	  .summary = "Today's usage of the caller" },
+	{ .methods = HTTP_POST, .path = "/api/auth/validate",
+	  .auth = AUTH_ADDRESS, .in = &VALIDATE_SHAPE,
+	  .handler = validate_handle, .summary = "Whose key is this" },
+	{ .path = NULL },
+};
+/* clang-format on */
+
+void metering_write_usage(struct doc_writer *w, uint64_t credits_used,
+			  uint64_t daily_limit, uint64_t request_count,
+			  uint32_t day)
+{
+	char date[11];
+
+	tl_day_format((int32_t)day, date);
+	docw_object(w, 4);
+	docw_name(w, TL_STR("credits_used"));
+	docw_uint(w, credits_used);
+	docw_name(w, TL_STR("daily_limit"));
+	docw_uint(w, daily_limit);
+	docw_name(w, TL_STR("request_count"));
+	docw_uint(w, request_count);
+	docw_name(w, TL_STR("date"));
+	docw_str(w, (struct tl_str){ date, 10 });
+}

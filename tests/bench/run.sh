@@ -59,8 +59,7 @@ judge() {
 note() { printf '%-44s %12s %s\n' "$1" "$2" "$3" >>"$table"; }
 
 start_server() {
-	TALLYD_SHM_MAX_KEYS=200000 taskset -c 0 \
-		"$source/contrib/quickstart.sh" --state "$tmp/state" \
+	taskset -c 0 "$source/contrib/quickstart.sh" --state "$tmp/state" \
 		--listen "127.0.0.1:$port" --workers 1 --detach \
 		>"$tmp/quickstart.log" 2>&1 || {
 		cat "$tmp/quickstart.log" >&2
@@ -69,9 +68,6 @@ start_server() {
 	# shellcheck disable=SC1091
 	. "$tmp/state/env"
 	worker=$(pgrep -P "$TALLYD_PID" -f 'tallyd: worker')
-	cat >"$tmp/where" <<-END
-		master=$TALLYD_PID worker=$worker
-	END
 }
 
 make_data() {
@@ -273,6 +269,7 @@ say "start as quickstart does, 100k keys"
 start_server
 make_data
 "$source/contrib/quickstart.sh" --state "$tmp/state" --stop >/dev/null
+printf '\n[shm]\nmax_keys = 200000\n' >>"$tmp/state/tallyd.conf"
 start_server
 taskset -c 0 tests/bench/stock_evhttp "$stock_port" &
 stock_pid=$!

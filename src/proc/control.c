@@ -14,7 +14,7 @@
 
 static const struct doc *text(struct tl_arena *a, const char *s)
 {
-	return doc_str(a, tl_str_c(s != NULL ? s : ""));
+	return doc_str(a, tl_str_c(s));
 }
 
 static struct doc *children_doc(const struct master *m, struct tl_arena *a)
@@ -50,17 +50,33 @@ static void on_status(void *arg, struct ctl_call *call)
 	struct doc *d = doc_object(a);
 	const struct conf *conf = m->crew->conf;
 
-	doc_set(a, d, "pid", doc_int(a, getpid()));
+	doc_set(a, d, "state",
+		text(a, m->stop != STOP_NO ? "stopping"
+			: m->reloading     ? "reloading"
+					   : "running"));
 	doc_set(a, d, "version", text(a, PACKAGE_VERSION));
+	doc_set(a, d, "pid", doc_int(a, getpid()));
 	doc_set(a, d, "uptime_ms",
 		doc_int(a, (int64_t)(tl_mono_ms() - m->started_mono_ms)));
-	doc_set(a, d, "configuration", text(a, conf->file));
-	doc_set(a, d, "generation", doc_int(a, (int64_t)m->crew->generation));
+	doc_set(a, d, "conf_generation",
+		doc_int(a, (int64_t)m->crew->generation));
+	doc_set(a, d, "conf_file",
+		conf->file != NULL ? text(a, conf->file) : doc_null());
 	doc_set(a, d, "instance", text(a, conf->server.instance));
-	doc_set(a, d, "workers", doc_int(a, conf->server.workers));
 	doc_set(a, d, "embedded_database",
 		doc_bool(m->pg != NULL && pgembed_running(m->pg)));
 	doc_set(a, d, "children", children_doc(m, a));
+	ctl_answer(call, d);
+}
+
+static void on_database(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	struct tl_arena *a = ctl_call_arena(call);
+	struct doc *d = doc_object(a);
+
+	doc_set(a, d, "url", text(a, m->conninfo));
+	doc_set(a, d, "embedded", doc_bool(m->pg != NULL));
 	ctl_answer(call, d);
 }
 
@@ -117,6 +133,7 @@ void control_reloaded(struct master *m, const struct tl_err *err)
 enum tl_status control_open(struct master *m, struct tl_err *err)
 {
 	struct ctl_callbacks cb = { .status = on_status,
+				    .database = on_database,
 				    .reload = on_reload,
 				    .stop = on_stop,
 				    .arg = m };

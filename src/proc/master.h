@@ -104,7 +104,7 @@ struct master {
 	/* what signals and commands asked for */
 	enum master_stop stop;
 	unsigned stop_signals;
-	bool reload_wanted, crash_wanted;
+	bool reload_wanted, reloading, crash_wanted;
 	bool hold; /* no respawn: the segment is being looked at */
 	unsigned crashes;
 	uint64_t crash_mono_ms[START_TRIES];

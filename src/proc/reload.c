@@ -130,6 +130,7 @@ void reload(struct master *m)
 	struct tl_err err;
 
 	m->reload_wanted = false;
+	m->reloading = true;
 	sdnotify_reloading();
 	log_info("reload");
 	st = prepare_crew(m, &fresh, &err);
@@ -146,6 +147,7 @@ void reload(struct master *m)
 		log_error("reload refused, the old configuration stays: %s",
 			  err.text);
 	}
+	m->reloading = false;
 	control_reloaded(m, st == TL_OK ? NULL : &err);
 	sdnotify_ready();
 }

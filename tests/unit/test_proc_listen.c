@@ -1,0 +1,225 @@
+/* Listening sockets: kept over a reload, stale names, long names. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "proc/listen.h"
+
+static char dir[] = "/tmp/tallyd-test-listen-XXXXXX";
+static char tcp[64], un[128];
+static char *both[] = { tcp, un };
+static struct conf conf;
+
+static void setup(void)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	socklen_t len = sizeof(in);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+	close(fd);
+	strcpy(dir + sizeof(dir) - 7, "XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(tcp, sizeof(tcp), "127.0.0.1:%u", ntohs(in.sin_port));
+	snprintf(un, sizeof(un), "unix:%s/http", dir);
+	conf.server.listen.items = both;
+	conf.server.listen.n = 2;
+	conf.server.workers = 2;
+	conf.server.reuseport = false;
+}
+
+static void teardown(void)
+{
+	ck_assert_int_eq(rmdir(dir), 0); /* no name of a socket stayed */
+}
+
+static struct listen_set *open_ok(const struct listen_set *old)
+{
+	struct listen_set *set = NULL;
+	struct tl_err err;
+
+	ck_assert_msg(listen_open(&conf, old, &set, &err) == TL_OK, "%s",
+		      err.text);
+	return set;
+}
+
+static ino_t inode(int fd)
+{
+	struct stat sb;
+
+	ck_assert_int_eq(fstat(fd, &sb), 0);
+	return sb.st_ino;
+}
+
+START_TEST(reload_keeps_the_sockets)
+{
+	struct listen_set *old = open_ok(NULL), *fresh = open_ok(old);
+	int a[2], b[2];
+
+	listen_fds(old, 0, a);
+	listen_fds(fresh, 1, b);
+	ck_assert_uint_eq(listen_per_worker(fresh), 2);
+	ck_assert_uint_eq(inode(a[0]), inode(b[0]));
+	ck_assert_uint_eq(inode(a[1]), inode(b[1]));
+
+	listen_free(&old, fresh);
+
+	ck_assert_int_eq(access(un + 5, F_OK), 0); /* the new set has it */
+	listen_free(&fresh, NULL);
+	ck_assert_int_ne(access(un + 5, F_OK), 0);
+}
+END_TEST
+
+START_TEST(each_worker_has_its_own_with_reuseport)
+{
+	struct listen_set *set, *fresh;
+	int a[2], b[2], c[2];
+
+	conf.server.reuseport = true;
+	set = open_ok(NULL);
+	listen_fds(set, 0, a);
+	listen_fds(set, 1, b);
+	ck_assert_uint_ne(inode(a[0]), inode(b[0]));
+	ck_assert_uint_eq(inode(a[1]), inode(b[1])); /* unix: shared */
+
+	conf.server.workers = 3;
+	fresh = open_ok(set);
+
+	listen_fds(fresh, 1, c);
+	ck_assert_uint_eq(inode(b[0]), inode(c[0]));
+	listen_fds(fresh, 2, c);
+	ck_assert_uint_ne(inode(a[0]), inode(c[0]));
+	listen_free(&set, fresh);
+	listen_free(&fresh, NULL);
+}
+END_TEST
+
+START_TEST(stale_name_is_replaced)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct listen_set *set;
+
+	strcpy(sa.sun_path, un + 5);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	close(fd); /* its process died: the name stays, nobody accepts */
+
+	set = open_ok(NULL);
+
+	listen_free(&set, NULL);
+}
+END_TEST
+
+static void refused(enum tl_status st, const char *words)
+{
+	struct listen_set *set = NULL;
+	struct tl_err err;
+
+	ck_assert_int_eq(listen_open(&conf, NULL, &set, &err), st);
+	ck_assert_msg(strstr(err.text, words) != NULL, "%s", err.text);
+	ck_assert_ptr_null(set);
+}
+
+START_TEST(name_of_another_daemon_is_refused_and_stays)
+{
+	struct listen_set *other = open_ok(NULL);
+	char *only[] = { un };
+
+	conf.server.listen.items = only;
+	conf.server.listen.n = 1;
+	refused(TL_EXISTS, "another process accepts");
+
+	ck_assert_int_eq(access(un + 5, F_OK), 0);
+	listen_free(&other, NULL);
+}
+END_TEST
+
+START_TEST(file_that_is_no_socket_is_refused_and_stays)
+{
+	int fd = open(un + 5, O_CREAT | O_WRONLY, 0600);
+
+	close(fd);
+	refused(TL_EXISTS, "no socket");
+
+	ck_assert_int_eq(unlink(un + 5), 0);
+}
+END_TEST
+
+START_TEST(port_in_use_is_refused)
+{
+	struct listen_set *other = open_ok(NULL);
+	char *only[] = { tcp };
+
+	conf.server.listen.items = only;
+	conf.server.listen.n = 1;
+	refused(TL_SYSTEM, "Address already in use");
+
+	listen_free(&other, NULL);
+}
+END_TEST
+
+START_TEST(socket_names_end_at_107_bytes)
+{
+	char name[200] = "unix:/tmp/";
+	char *only[] = { name };
+	struct listen_set *set;
+
+	conf.server.listen.items = only;
+	conf.server.listen.n = 1;
+	memset(name + strlen(name), 'x', 5 + 107 - strlen(name));
+	set = open_ok(NULL);
+	listen_free(&set, NULL);
+
+	name[5 + 107] = 'x';
+	refused(TL_INVALID, "108 bytes");
+}
+END_TEST
+
+START_TEST(failure_leaves_no_socket_behind)
+{
+	char bad[] = "127.0.0.1:no";
+	char *two[] = { un, bad };
+
+	conf.server.listen.items = two;
+
+	refused(TL_INVALID, "127.0.0.1:no");
+
+	ck_assert_int_ne(access(un + 5, F_OK), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("proc/listen");
+	TCase *tc = tcase_create("listen");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, reload_keeps_the_sockets);
+	tcase_add_test(tc, each_worker_has_its_own_with_reuseport);
+	tcase_add_test(tc, stale_name_is_replaced);
+	tcase_add_test(tc, name_of_another_daemon_is_refused_and_stays);
+	tcase_add_test(tc, file_that_is_no_socket_is_refused_and_stays);
+	tcase_add_test(tc, port_in_use_is_refused);
+	tcase_add_test(tc, socket_names_end_at_107_bytes);
+	tcase_add_test(tc, failure_leaves_no_socket_behind);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed != 0;
+}

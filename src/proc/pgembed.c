@@ -142,6 +142,9 @@ static void server_exec(const struct pgembed *pg, const char *postgres,
 			 (char[]){ "log_checkpoints=off" },
 			 (char[]){ "-c" },
 			 (char[]){ "timezone=UTC" },
+			 (char[]){ "-c" },
+			 /* The role's own name is also our schema's. */
+			 (char[]){ "search_path=public" },
 			 NULL };
 	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
 

@@ -1,8 +1,8 @@
 /*
  * store_fixture.h - tests of src/store/ on a real PostgreSQL.
  *
- * One cluster a program; each test (forked) has a database of its own, made
- * from a migrated template, a loop and a pool, and runs as a coroutine.
+ * One server and one migrated database a program, emptied before each test;
+ * each test (forked) has a loop and a pool and runs as a coroutine.
  */
 #ifndef TALLY_TESTS_STORE_FIXTURE_H
 #define TALLY_TESTS_STORE_FIXTURE_H

@@ -258,6 +258,7 @@ part_instructions() {
 	wait "$cg" "$cs" || true
 }
 
+export TALLY_DATADIR="$source/db"
 cd "${BENCH_BUILD:-.}"
 [ -f config.status ] || {
 	echo "run.sh: run it in a build directory, or set BENCH_BUILD" >&2

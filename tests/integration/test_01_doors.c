@@ -188,15 +188,17 @@ START_TEST(wrong_method_is_405_and_says_which)
 		{ "PATCH", "/api/auth/validate", "POST" },
 		{ "BREW", "/health", "GET" },
 	};
+	bool with_body;
 	unsigned i;
 
 	up();
 
 	for (i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		with_body = rows[i].method[0] == 'P'; /* POST, PATCH */
 		client_request(c, rows[i].method, rows[i].target,
 			       "Authorization: Bearer " KEY_PRO
 			       "\r\nContent-Type: application/json\r\n",
-			       "{}", 2, &r);
+			       with_body ? "{}" : NULL, with_body ? 2 : 0, &r);
 		want_error(405, "method_not_allowed");
 		ck_assert_ptr_nonnull(header_of(&r, "Allow"));
 		ck_assert_ptr_nonnull(

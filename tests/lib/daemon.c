@@ -102,7 +102,12 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	set_owned(d, tl_asprintf("server.state_dir=%s", d->state_dir));
 	set_owned(d, tl_asprintf("server.instance=%s", d->instance));
 	daemon_set(d, "server.workers=2");
+	/* small tables: a start clears all of them */
 	daemon_set(d, "shm.max_keys=4096");
+	daemon_set(d, "shm.max_addresses=4096");
+	daemon_set(d, "shm.max_windows=4096");
+	daemon_set(d, "shm.decision_ring=4096");
+	daemon_set(d, "shm.idempotency=8192");
 	daemon_set(d, "database.seed_demo=yes");
 	daemon_set(d, "metering.flush_interval_ms=200");
 	if (pg != NULL) {
@@ -127,6 +132,7 @@ void daemon_spawn(struct daemon *d)
 		fd = open(d->log_file, O_WRONLY | O_CREAT | O_APPEND, 0644);
 		dup2(fd, 1);
 		dup2(fd, 2);
+		setenv("TALLY_DATADIR", TEST_DATADIR, 0);
 		for (i = 0; i < d->n_env; i++)
 			putenv(d->env[i]);
 		execv(d->argv[0], d->argv);
@@ -318,6 +324,7 @@ int daemon_ctl(const struct daemon *d, struct json_object **json_r,
 		world_die("cannot run tallyctl: %s", strerror(errno));
 	if (pid == 0) {
 		dup2(fds[1], 1);
+		setenv("TALLY_DATADIR", TEST_DATADIR, 0);
 		execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}

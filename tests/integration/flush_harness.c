@@ -1,0 +1,472 @@
+#define _GNU_SOURCE
+#include "flush_harness.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "flush/flush.h"
+#include "loop/co.h"
+#include "pg/migrate.h"
+#include "tally/key.h"
+
+#define MASTER_SLOT  0
+#define TEST_SLOT    1
+#define FLUSHER_SLOT 2
+#define WRITER_SLOT  3
+#define MAX_WRITERS  8
+#define KEYS         64
+
+struct pgtest *server;
+struct shm *seg;
+struct conf conf;
+char state_dir[64];
+uint32_t n_keys;
+
+struct total {
+	_Atomic uint64_t added[SHM_METRICS];
+};
+/* [0] is the test itself, then the writers; shared. */
+static struct total *totals;
+static _Atomic uint32_t *stop_writers;
+static char instance[32];
+static pid_t flusher, writers[MAX_WRITERS];
+static uint32_t n_writers;
+static int ready_pipe[2], wake_fd, commit_fd;
+static uint64_t spawns;
+static char no_text[] = "";
+
+void harness_sleep_ms(unsigned ms)
+{
+	usleep(ms * 1000);
+}
+
+/* ---- database ---- */
+
+void sql_run(const char *fmt, ...)
+{
+	char text[2000];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	pgtest_sql(server, text);
+}
+
+int64_t sql_int(const char *fmt, ...)
+{
+	char text[2000], *value;
+	int64_t n;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	value = pgtest_value(server, text);
+	n = value != NULL ? strtoll(value, NULL, 10) : 0;
+	tl_free(value);
+	return n;
+}
+
+void harness_database(uint32_t keys)
+{
+	struct tl_err err;
+	uint32_t n;
+
+	n_keys = keys;
+	sql_run("DROP SCHEMA IF EXISTS tallyd CASCADE;"
+		"DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+	ck_assert_msg(migrate_up(pgtest_conninfo(server), TEST_MIGRATIONS,
+				 UINT32_MAX, &n, &err) == TL_OK,
+		      "%s", err.text);
+	sql_run("DELETE FROM plans;"
+		"INSERT INTO plans (name, daily_credit_limit, price_cents)"
+		" VALUES ('test', 1000000000, 0);"
+		"INSERT INTO users (email, plan_id)"
+		" SELECT 'u' || i || '@test', plan_id"
+		" FROM plans, generate_series(0, %u) i;"
+		"INSERT INTO api_keys (user_id, key_prefix, key_hash, label)"
+		" SELECT u.user_id, 'key', encode(sha256(convert_to("
+		"'key-' || substr(split_part(email, '@', 1), 2), 'UTF8')),"
+		" 'hex'), 'key-' || substr(split_part(email, '@', 1), 2)"
+		" FROM users u;"
+		"INSERT INTO daily_usage (user_id, key_id, date, credits_used)"
+		" SELECT user_id, key_id, (now() AT TIME ZONE 'UTC')::date, %d"
+		" FROM api_keys;"
+		"ANALYZE",
+		keys - 1, BASE_CREDITS);
+}
+
+static uint64_t sum_added(enum shm_metric m)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i <= MAX_WRITERS; i++)
+		sum += atomic_load(&totals[i].added[m]);
+	return sum;
+}
+
+void check_sums(void)
+{
+	ck_assert_int_eq(sql_int("SELECT sum(credits_used) FROM daily_usage"),
+			 (int64_t)(sum_added(SHM_CREDITS) +
+				   (uint64_t)n_keys * BASE_CREDITS));
+	ck_assert_int_eq(sql_int("SELECT sum(request_count) FROM daily_usage"),
+			 (int64_t)sum_added(SHM_REQUESTS));
+	ck_assert_int_eq(sql_int("SELECT sum(cost_micro_usd) FROM daily_usage"),
+			 (int64_t)sum_added(SHM_COST));
+	ck_assert_int_eq(sql_int("SELECT count(*) FROM tallyd.usage_orphan"),
+			 0);
+}
+
+uint64_t pending_keys(void)
+{
+	uint64_t total[SHM_METRICS], keys;
+
+	shm_pending(seg, total, &keys);
+	return keys;
+}
+
+/* ---- segment ---- */
+
+void harness_segment(void)
+{
+	struct shm_sizes z = { .max_keys = n_keys + 100,
+			       .max_users = n_keys + 100,
+			       .max_addresses = 1024,
+			       .max_windows = 1024,
+			       .decision_ring = 1024,
+			       .idempotency = 1024,
+			       .window_ms = 60000 };
+	enum shm_found found;
+	struct tl_err err;
+
+	if (seg != NULL)
+		shm_close(&seg);
+	shm_remove(instance);
+	ck_assert_msg(shm_open_master(instance, &z, &seg, &found, &err) ==
+			      TL_OK,
+		      "%s", err.text);
+	shm_slot_take(seg, TEST_SLOT, "test", 0, ++spawns);
+	shm_slot_set_state(seg, SHM_SLOT_READY);
+}
+
+uint32_t index_of(const char *key_name)
+{
+	struct tally_digest d;
+
+	tally_key_digest(tl_str_c(key_name), &d);
+	return shm_key_find(seg, &d);
+}
+
+/* ---- the flusher ---- */
+
+static void on_ready(void *arg)
+{
+	(void)arg;
+	if (write(ready_pipe[1], "r", 1) != 1)
+		_exit(9);
+}
+
+static void on_failed(void *arg, const char *why)
+{
+	(void)arg;
+	(void)why;
+	_exit(EXIT_FAILED);
+}
+
+static void on_drained(void *arg, bool clean)
+{
+	(void)arg;
+	_exit(clean ? EXIT_CLEAN : EXIT_LEFT);
+}
+
+static void on_term(evutil_socket_t fd, short events, void *arg)
+{
+	(void)fd;
+	(void)events;
+	flush_drain(arg, on_drained, NULL);
+}
+
+static _Noreturn void flusher_main(void)
+{
+	struct event_base *base = event_base_new();
+	struct flush_opts o = { .base = base,
+				.conf = &conf,
+				.shm = seg,
+				.conninfo = pgtest_conninfo(server),
+				.wake_eventfd = wake_fd,
+				.commit_eventfds = &commit_fd,
+				.n_commit_eventfds = 1,
+				.ready = on_ready,
+				.failed = on_failed };
+	char *log = tl_asprintf("%s/log", state_dir);
+	struct flush *f;
+	struct tl_err err;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
+	if (log_open(log, &err) != TL_OK || co_init(base, 64, &err) != TL_OK)
+		_exit(8);
+	log_set_process("flusher", 0);
+	shm_slot_take(seg, FLUSHER_SLOT, "flusher", 0, ++spawns);
+	shm_slot_set_state(seg, SHM_SLOT_READY);
+	if (flush_new(&o, &f, &err) != TL_OK) {
+		log_error("%s", err.text);
+		_exit(7);
+	}
+	evsignal_add(evsignal_new(base, SIGTERM, on_term, f), NULL);
+	event_base_dispatch(base);
+	_exit(6);
+}
+
+void flusher_start(void)
+{
+	if (ready_pipe[0] > 0) {
+		close(ready_pipe[0]);
+		close(ready_pipe[1]);
+	}
+	ck_assert_int_eq(pipe(ready_pipe), 0);
+	spawns++;
+	flusher = fork();
+	ck_assert_int_ge(flusher, 0);
+	if (flusher == 0)
+		flusher_main();
+}
+
+void flusher_ready(void)
+{
+	struct pollfd p = { .fd = ready_pipe[0], .events = POLLIN };
+	char c;
+
+	ck_assert_msg(poll(&p, 1, 30000) == 1, "the flusher is not ready");
+	ck_assert_int_eq(read(ready_pipe[0], &c, 1), 1);
+}
+
+int flusher_wait(void)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(flusher, &status, 0), flusher);
+	flusher = 0;
+	shm_slot_reap(seg, FLUSHER_SLOT);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+void flusher_kill(void)
+{
+	kill(flusher, SIGKILL);
+	ck_assert_int_eq(flusher_wait(), -SIGKILL);
+}
+
+int flusher_stop(void)
+{
+	kill(flusher, SIGTERM);
+	return flusher_wait();
+}
+
+/* Its log so far; the caller's. */
+static char *read_log(void)
+{
+	char *path = tl_asprintf("%s/log", state_dir);
+	char *data = tl_alloc(1 << 20);
+	FILE *f = fopen(path, "r");
+
+	if (f != NULL) {
+		data[fread(data, 1, (1 << 20) - 1, f)] = '\0';
+		fclose(f);
+	}
+	tl_free(path);
+	return data;
+}
+
+bool flusher_said(const char *words)
+{
+	char *data = read_log();
+	bool said = strstr(data, words) != NULL;
+
+	tl_free(data);
+	return said;
+}
+
+void harness_show_log(void)
+{
+	char *data = read_log();
+
+	fputs(data, stderr);
+	tl_free(data);
+}
+
+void flusher_wake(void)
+{
+	eventfd_write(wake_fd, 1);
+}
+
+bool commit_wait(unsigned timeout_ms)
+{
+	struct pollfd p = { .fd = commit_fd, .events = POLLIN };
+	eventfd_t n;
+
+	return poll(&p, 1, (int)timeout_ms) == 1 &&
+	       eventfd_read(commit_fd, &n) == 0;
+}
+
+/* ---- writers ---- */
+
+static void add(struct total *t, uint32_t key, const uint64_t delta[])
+{
+	uint64_t now = tl_mono_ns();
+	enum tl_status st;
+
+	st = shm_usage_add(seg, key, shm_day(seg, now), delta, SHM_COUNT_MAX,
+			   shm_wall_ms(seg, now));
+	if (st != TL_OK)
+		_exit(5);
+	for (int m = 0; m < SHM_METRICS; m++)
+		atomic_fetch_add(&t->added[m], delta[m]);
+}
+
+void add_usage(uint32_t key, uint64_t credits)
+{
+	add(&totals[0], key, (const uint64_t[]){ credits, 1, credits * 3 });
+}
+
+static _Noreturn void writer_main(uint32_t number, unsigned pause_us)
+{
+	uint32_t r = number * 7919 + 1;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	shm_slot_take(seg, WRITER_SLOT + number, "worker", number, ++spawns);
+	shm_slot_set_state(seg, SHM_SLOT_READY);
+	while (atomic_load(stop_writers) == 0) {
+		r = r * 1664525 + 1013904223;
+		shm_enter(seg);
+		add(&totals[number + 1], (r >> 8) % n_keys,
+		    (const uint64_t[]){ r >> 28, 1, (r >> 20) & 1023 });
+		shm_leave(seg);
+		if (pause_us > 0)
+			usleep(pause_us);
+	}
+	_exit(0);
+}
+
+void writers_start(uint32_t n, unsigned pause_us)
+{
+	atomic_store(stop_writers, 0);
+	n_writers = n;
+	for (uint32_t i = 0; i < n; i++) {
+		writers[i] = fork();
+		ck_assert_int_ge(writers[i], 0);
+		if (writers[i] == 0)
+			writer_main(i, pause_us);
+	}
+}
+
+void writers_stop(void)
+{
+	int status;
+
+	atomic_store(stop_writers, 1);
+	for (uint32_t i = 0; i < n_writers; i++) {
+		ck_assert_int_eq(waitpid(writers[i], &status, 0), writers[i]);
+		ck_assert_int_eq(status, 0);
+		shm_slot_reap(seg, WRITER_SLOT + i);
+	}
+	n_writers = 0;
+}
+
+/* ---- around each test ---- */
+
+static int remove_one(const char *path, const struct stat *sb, int flag,
+		      struct FTW *ftw)
+{
+	(void)sb;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static void clear_state(void)
+{
+	nftw(state_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	ck_assert_int_eq(mkdir(state_dir, 0755), 0);
+}
+
+static void default_conf(void)
+{
+	memset(&conf, 0, sizeof(conf));
+	conf.server.state_dir = state_dir;
+	conf.database.hostaddr = no_text;
+	conf.shm.idle_evict_s = 3600;
+	conf.keys.refresh_seconds = 3600;
+	conf.metering.flush_interval_ms = 20;
+	conf.metering.flush_interval_max_ms = 1000;
+	conf.metering.spool_max_mib = 64;
+}
+
+static void setup(void)
+{
+	default_conf();
+	pgtest_resume(server);
+	clear_state();
+	totals = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	stop_writers = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	wake_fd = eventfd(0, EFD_NONBLOCK);
+	commit_fd = eventfd(0, EFD_NONBLOCK);
+	harness_database(KEYS);
+	harness_segment();
+}
+
+static void teardown(void)
+{
+	if (flusher > 0)
+		flusher_kill();
+	shm_close(&seg);
+}
+
+TCase *harness_case(Suite *s, const char *name)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 120);
+	suite_add_tcase(s, tc);
+	return tc;
+}
+
+int harness_main(Suite *s)
+{
+	SRunner *sr = srunner_create(s);
+	int failed;
+
+	snprintf(instance, sizeof(instance), "tfl%d", (int)getpid());
+	snprintf(state_dir, sizeof(state_dir), "/tmp/test_flush.%d",
+		 (int)getpid());
+	mkdir(state_dir, 0755);
+	server = pgtest_start();
+	srunner_run_all(sr, CK_ENV);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	pgtest_stop(&server);
+	shm_remove(instance);
+	nftw(state_dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return failed != 0;
+}

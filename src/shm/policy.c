@@ -155,13 +155,13 @@ enum tl_status shm_policy_set(struct shm *s,
 			      const struct tally_plan_row *plans,
 			      uint32_t n_plans, struct tl_err *err)
 {
-	uint64_t gen = atomic_load(&s->head->policy_gen);
+	uint64_t gen = atomic_load(&s->head->policy_gen), epoch;
 	const struct shm_policy *now = &s->policies[gen & 1];
 	struct shm_policy *next = &s->policies[(gen + 1) & 1];
 	enum tl_status st;
 
-	/* readers of the other copy began before the last switch: the low
-	 * bits of gc_epoch at that moment are kept in policy_gen's high half */
+	/* readers of the other copy began before the last switch: the epoch
+	 * that began with it is kept in policy_gen's upper bits */
 	if (!shm_gc_passed(s, gen >> 16))
 		return tl_err_set(err, TL_BUSY,
 				  "a process still reads the older rules");
@@ -173,8 +173,13 @@ enum tl_status shm_policy_set(struct shm *s,
 		return st;
 	if (memcmp(next, now, sizeof(*next)) == 0)
 		return TL_OK;
+	/* switch first, then begin the epoch: whoever shows the new epoch has
+	 * read its number after the switch, so it reads the new copy; the
+	 * other way round a reader of the old one could show the new epoch */
+	epoch = atomic_load(&s->head->gc_epoch) + 1;
 	atomic_store(&s->head->policy_gen,
-		     (shm_gc_raise(s) << 16) | (((gen & 0xffff) + 1) & 0xffff));
+		     (epoch << 16) | (((gen & 0xffff) + 1) & 0xffff));
+	shm_gc_raise(s);
 	if (plans_limits_differ(now, next))
 		users_follow(s, next);
 	return TL_OK;

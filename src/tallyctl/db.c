@@ -6,7 +6,9 @@
 #include "loop/co.h"
 #include "pg/pg.h"
 
-#define DB_LIMIT_MS 15000 /* of one command, connecting included */
+#define DB_LIMIT_MS 8000 /* of one command, connecting included */
+#define CONNECT_MS  3000
+#define STEP_MS     10
 #define ASK_MS      2000
 
 enum exit_status db_url(struct tallyctl *t, const char **url_r)
@@ -40,11 +42,29 @@ struct run {
 	struct tl_err *err;
 };
 
+/* The pool tries on for ever; a person does not wait so long. */
+static enum tl_status wait_connected(struct pg_pool *pool, struct tl_err *err)
+{
+	for (uint32_t ms = 0; !pg_pool_healthy(pool); ms += STEP_MS) {
+		enum tl_status st;
+
+		if (ms >= CONNECT_MS)
+			return tl_err_set(err, TL_UNAVAILABLE, "%s",
+					  pg_pool_trouble(pool));
+		st = co_sleep_ms(STEP_MS, err);
+		if (st != TL_OK)
+			return st;
+	}
+	return TL_OK;
+}
+
 static void run_coroutine(void *arg)
 {
 	struct run *r = arg;
 
-	r->status = r->fn(pg_pool_pg(r->pool), r->arg, r->err);
+	r->status = wait_connected(r->pool, r->err);
+	if (r->status == TL_OK)
+		r->status = r->fn(pg_pool_pg(r->pool), r->arg, r->err);
 	r->done = true;
 }
 

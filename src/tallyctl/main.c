@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -88,48 +89,54 @@ static enum exit_status read_option(struct line *l, int opt)
 					OVERRIDES_MAX);
 		l->overrides[l->n_overrides++] = optarg;
 		return EXIT_OK;
+	case 'j':
+		l->json = true;
+		return EXIT_OK;
+	case 'h':
+		l->help = true;
+		return EXIT_OK;
+	case 'v':
+		l->version = true;
+		return EXIT_OK;
 	default: /* getopt has complained */
 		return EXIT_USAGE;
 	}
 }
 
-/*
- * --json may stand anywhere before "--", also behind the command; --help and
- * --version only in front, where a command's own words have not begun.
- */
-static void take_long_options(struct line *l, int *argc, char **argv)
+/* --json is welcome behind the command too, up to "--". */
+static void take_json(struct line *l)
 {
-	bool front = true;
-	int kept = 1, i;
+	size_t kept = 0, i;
 
-	for (i = 1; i < *argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--json") == 0)
+	for (i = 0; i < l->n_words && strcmp(l->words[i], "--") != 0; i++) {
+		if (strcmp(l->words[i], "--json") == 0)
 			l->json = true;
-		else if (front && strcmp(argv[i], "--help") == 0)
-			l->help = true;
-		else if (front && strcmp(argv[i], "--version") == 0)
-			l->version = true;
 		else
-			argv[kept++] = argv[i];
-		front = front && argv[i][0] == '-';
+			l->words[kept++] = l->words[i];
 	}
-	for (; i < *argc; i++)
-		argv[kept++] = argv[i];
-	argv[kept] = NULL;
-	*argc = kept;
+	for (; i < l->n_words; i++)
+		l->words[kept++] = l->words[i];
+	l->n_words = kept;
 }
 
 static enum exit_status read_line(struct line *l, int argc, char **argv)
 {
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'v' },
+		{ NULL, 0, NULL, 0 },
+	};
 	enum exit_status ex = EXIT_OK;
 	int opt;
 
-	take_long_options(l, &argc, argv);
 	/* '+': what stands behind the command belongs to the command. */
-	while (ex == EXIT_OK && (opt = getopt(argc, argv, "+c:o:s:")) != -1)
+	while (ex == EXIT_OK &&
+	       (opt = getopt_long(argc, argv, "+c:o:s:", longs, NULL)) != -1)
 		ex = read_option(l, opt);
 	l->words = argv + optind;
 	l->n_words = (size_t)(argc - optind);
+	take_json(l);
 	return ex;
 }
 

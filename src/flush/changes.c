@@ -137,9 +137,11 @@ static enum tl_status position_good(struct flush *f, struct tl_arena *arena,
 	enum tl_status st;
 
 	st = q_change_tail(f->pg, arena, &tail, err);
-	if (st == TL_OK)
-		*good_r = f->change_xid >= tail.trimmed_xid &&
-			  f->change_xid <= tail.xid;
+	if (st != TL_OK)
+		return st;
+	*good_r = f->change_xid <= tail.xid &&
+		  (f->change_xid > tail.trimmed_xid ||
+		   (f->change_xid == tail.trimmed_xid && f->change_id > 0));
 	return st;
 }
 

@@ -77,9 +77,9 @@ static void level_set(struct flush *f, uint64_t level,
 			 sp->records);
 	else
 		log_error("flush level %" PRIu64 ": spool holds %" PRIu64
-			  " of %" PRIu64 " MiB%s; usage is kept in the segment"
+			  " of %" PRIu64 " KiB%s; usage is kept in the segment"
 			  "%s",
-			  level, sp->bytes >> 20, sp->max_bytes >> 20,
+			  level, sp->bytes >> 10, sp->max_bytes >> 10,
 			  f->spool_failed ? " and can not be written" : "",
 			  level == 3 ? ", where keys have no room left" : "");
 }

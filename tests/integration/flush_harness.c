@@ -147,8 +147,8 @@ uint64_t pending_keys(void)
 
 void harness_segment(void)
 {
-	struct shm_sizes z = { .max_keys = n_keys + 100,
-			       .max_users = n_keys + 100,
+	struct shm_sizes z = { .max_keys = n_keys + n_keys / 10 + 100,
+			       .max_users = n_keys + n_keys / 10 + 100,
 			       .max_addresses = 1024,
 			       .max_windows = 1024,
 			       .decision_ring = 1024,

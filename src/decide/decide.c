@@ -22,8 +22,8 @@ static void out_init(struct decide_out *out)
 
 /*
  * Finds the key and keeps it: stores the time of use, then looks at the
- * state; the janitor sets DYING, then reads the time.  What is found stays
- * for this bracket.
+ * state; the janitor sets DYING, then reads the time.  A DYING one is kept.
+ * What is found stays for this bracket.
  */
 static bool key_hold(struct decide *d, const struct decide_in *in,
 		     struct decide_out *out)
@@ -52,7 +52,8 @@ static bool key_hold(struct decide *d, const struct decide_in *in,
 						    memory_order_relaxed) +
 				       1000)
 			atomic_store(&u->last_used_ms, wall_ms);
-		if ((atomic_load(&k->state) & 0xff) == SHM_LIVE)
+		if ((atomic_load(&k->state) & 0xff) == SHM_LIVE ||
+		    shm_key_keep(s, out->key))
 			break;
 	}
 	if (tries == 3)

@@ -41,9 +41,8 @@ static uint32_t key_lookup(const struct shm *s, const struct tally_digest *d,
 				continue;
 			k = &s->keys[index];
 			key_prefetch(k);
-			if (entry_state(atomic_load_explicit(
-				    &k->state, memory_order_acquire)) ==
-				    SHM_LIVE &&
+			if (entry_findable(atomic_load_explicit(
+				    &k->state, memory_order_acquire)) &&
 			    tl_equal_const_time(k->digest, d->b, 32))
 				return index;
 		}
@@ -74,8 +73,8 @@ static uint32_t user_lookup(const struct shm *s, const struct tl_uuid *id,
 			if (w == 0 || (uint32_t)(w >> 40) != dir_print(hash) ||
 			    index >= s->n_users)
 				continue;
-			if (entry_state(atomic_load(&s->users[index].state)) ==
-				    SHM_LIVE &&
+			if (entry_findable(
+				    atomic_load(&s->users[index].state)) &&
 			    memcmp(s->users[index].user_id, id->b, 16) == 0)
 				return index;
 		}
@@ -107,24 +106,42 @@ static uint64_t tagged_base(int32_t day, int64_t count)
 	return shm_tagged((uint32_t)day, count > 0 ? (uint64_t)count : 0);
 }
 
+/*
+ * The plan's limit.  shm_policy_set switches, then walks the LIVE users; we
+ * store, then look whether it has switched: one side sees the other.
+ */
+static void user_limit(struct shm *s, struct shm_user *u, uint32_t plan)
+{
+	uint64_t gen;
+
+	do {
+		gen = atomic_load(&s->head->policy_gen);
+		atomic_store(&u->limit,
+			     s->policies[gen & 1].plans[plan].daily_credit_limit);
+	} while (atomic_load(&s->head->policy_gen) != gen);
+}
+
 static void user_rules(struct shm *s, struct shm_user *u,
 		       const struct tally_user_row *row, uint32_t plan,
 		       uint32_t extras)
 {
 	atomic_store(&u->plan, plan);
-	atomic_store(&u->limit, shm_policy(s)->plans[plan].daily_credit_limit);
+	user_limit(s, u, plan);
 	atomic_store(&u->extras, extras);
 	atomic_store(&u->flags, row->suspended ? SHM_USER_SUSPENDED : 0);
 }
 
 /*
  * Stores the time of use, then looks at the state: the janitor sets DYING,
- * then reads the time, so one of the two sees the other.
+ * then reads the time, so one of the two sees the other.  Named by a key soon,
+ * so this round of the janitor counts as one that saw it.
  */
-static bool user_keep(struct shm_user *u, uint64_t wall_ms)
+static bool user_keep(const struct shm *s, struct shm_user *u,
+		      uint64_t wall_ms)
 {
 	atomic_store(&u->last_used_ms, wall_ms);
-	return entry_state(atomic_load(&u->state)) == SHM_LIVE;
+	atomic_store(&u->mark, (uint32_t)atomic_load(&s->head->sweep) + 1);
+	return entry_keep(&u->state);
 }
 
 static uint32_t user_insert(struct shm *s, const struct tally_user_row *row,
@@ -152,6 +169,7 @@ static uint32_t user_insert(struct shm *s, const struct tally_user_row *row,
 	atomic_store(&u->mark, (uint32_t)atomic_load(&s->head->sweep) + 1);
 	user_rules(s, u, row, plan, extras);
 	atomic_store(&u->state, entry_word(SHM_LIVE, gen, 0, 0));
+	user_limit(s, u, plan); /* LIVE: from here on it is walked */
 	if (!dir_insert(&t, hash, gen, i)) {
 		entry_free(&t, i);
 		return SHM_NONE;
@@ -181,13 +199,15 @@ static enum tl_status user_take_in(struct shm *s,
 	i = user_lookup(s, &row->user_id, hash);
 	if (insert && shm_change_gen(s) != change_gen)
 		st = TL_BUSY;
-	else if (i != SHM_NONE && user_keep(&s->users[i], wall_ms))
+	else if (i != SHM_NONE && user_keep(s, &s->users[i], wall_ms))
 		user_rules(s, &s->users[i], row, plan, extras);
 	else if (!insert)
 		st = TL_NOT_FOUND;
 	else if ((i = user_insert(s, row, hash, plan, extras, wall_ms)) ==
 		 SHM_NONE)
 		st = TL_FULL;
+	if (st == TL_OK && !extras_keep(s, extras))
+		st = TL_BUSY;
 	shm_stripe_unlock(s, hash);
 	if (st == TL_OK)
 		*index_r = i;
@@ -238,7 +258,7 @@ static enum tl_status key_insert(struct shm *s, const struct tally_key_row *row,
 		     tagged_base(row->user.day, row->base_credits));
 	atomic_store(&k->last_used_ms, wall_ms);
 	atomic_store(&k->flushed_used_ms, wall_ms);
-	/* usage words stay: a freed entry has none that is not handed over */
+	/* a freed entry has no usage that is not handed over */
 	for (p = 0; p < SHM_CELLS; p++)
 		atomic_store_explicit(&k->ring[p], 0, memory_order_relaxed);
 	for (p = 0; p < SHM_PERIODS * SHM_METRICS; p++) {
@@ -284,11 +304,17 @@ enum tl_status shm_key_take_in(struct shm *s, const struct tally_key_row *row,
 		i = key_lookup(s, &row->digest, hash);
 		if (shm_change_gen(s) != change_gen)
 			st = TL_BUSY;
-		else if (i != SHM_NONE)
+		else if (i != SHM_NONE && entry_keep(&s->keys[i].state)) {
+			atomic_store(&s->keys[i].user, user);
 			key_rules(&s->keys[i], row, extras);
-		else
+		} else
 			st = key_insert(s, row, hash, user, extras, wall_ms);
 		shm_stripe_unlock(s, hash);
+		/* stopped for minutes since they were found, they may have
+		 * gone before the key named them */
+		if (st == TL_OK && (!user_keep(s, &s->users[user], wall_ms) ||
+				    !extras_keep(s, extras)))
+			st = TL_BUSY;
 		/* whoever changes rules raises the number first and then takes
 		 * the stripe, unless that took too long: look once more */
 		if (st == TL_OK && shm_change_gen(s) != change_gen)
@@ -380,6 +406,11 @@ void shm_user_suspend(struct shm *s, const struct tl_uuid *user_id,
 	if (locked)
 		shm_stripe_unlock(s, hash);
 	shm_leave(s);
+}
+
+bool shm_key_keep(struct shm *s, uint32_t key)
+{
+	return entry_keep(&s->keys[key].state);
 }
 
 /* ---- census ---- */

@@ -12,9 +12,12 @@
 #include "shm/shm.h"
 #include "tally/keyrow.h"
 
-/* SHM_NONE when not held or not LIVE. */
+/* SHM_NONE when not held. */
 uint32_t shm_key_find(const struct shm *s, const struct tally_digest *d);
 uint32_t shm_user_find(const struct shm *s, const struct tl_uuid *user_id);
+/* Before usage is added to what was found, after last_used_ms was stored: it
+ * may be DYING; this keeps it.  False: gone, look anew. */
+bool shm_key_keep(struct shm *s, uint32_t key);
 
 /* Read before the SELECT, handed to the insert: a change in between gives
  * TL_BUSY, and the caller reads the row anew. */

@@ -105,6 +105,47 @@ void entry_free(const struct entry_table *t, uint32_t i)
 	} while (!atomic_compare_exchange_weak(t->free_head, &head, next));
 }
 
+/* As epoch of a RETIRED entry: it may still stand in the directory. */
+#define STILL_LISTED UINT32_MAX
+
+static void unlist(struct shm *s, const struct entry_table *t, uint32_t i,
+		   uint64_t hash)
+{
+	_Atomic uint64_t *state = entry_state_of(t, i);
+
+	dir_remove(t, hash, i);
+	atomic_store(state, entry_word(SHM_RETIRED,
+				       entry_gen(atomic_load(state)), 0,
+				       (uint32_t)shm_gc_raise(s)));
+}
+
+bool entry_retire(struct shm *s, const struct entry_table *t, uint32_t i,
+		  uint64_t hash)
+{
+	_Atomic uint64_t *state = entry_state_of(t, i);
+	uint64_t w = atomic_load(state);
+
+	if (entry_state(w) != SHM_DYING ||
+	    !atomic_compare_exchange_strong(
+		    state, &w,
+		    entry_word(SHM_RETIRED, entry_gen(w), 0, STILL_LISTED)))
+		return false;
+	unlist(s, t, i, hash);
+	return true;
+}
+
+bool entry_passed(struct shm *s, const struct entry_table *t, uint32_t i,
+		  uint64_t hash)
+{
+	uint32_t epoch = entry_low(atomic_load(entry_state_of(t, i)));
+
+	if (epoch == STILL_LISTED) {
+		unlist(s, t, i, hash);
+		return false;
+	}
+	return shm_gc_passed(s, epoch);
+}
+
 static uint32_t bucket_load(const struct shm_bucket *b)
 {
 	uint32_t n = 0, i;

@@ -30,6 +30,26 @@ static inline uint32_t entry_low(uint64_t w)
 {
 	return (uint32_t)(w >> 32);
 }
+/*
+ * DYING is decided by one CAS: the janitor's to RETIRED, or the one of a
+ * process that wants the entry, back to LIVE.  So nobody makes a second entry
+ * for something that may come back.  True: it is LIVE now.
+ */
+static inline bool entry_keep(_Atomic uint64_t *state)
+{
+	uint64_t w = atomic_load(state);
+
+	while (entry_state(w) == SHM_DYING)
+		if (atomic_compare_exchange_weak(
+			    state, &w, entry_word(SHM_LIVE, entry_gen(w), 0, 0)))
+			return true;
+	return entry_state(w) == SHM_LIVE;
+}
+/* To be found: also one that is DYING, see entry_keep. */
+static inline bool entry_findable(uint64_t w)
+{
+	return entry_state(w) == SHM_LIVE || entry_state(w) == SHM_DYING;
+}
 /* INIT entries: is the process that makes it still there? */
 bool entry_owner_alive(const struct shm *s, uint64_t w);
 
@@ -55,6 +75,16 @@ static inline _Atomic uint64_t *entry_state_of(const struct entry_table *t,
 uint32_t entry_alloc(struct shm *s, const struct entry_table *t);
 /* State FREE, onto the free list.  Unlinked from the directory before. */
 void entry_free(const struct entry_table *t, uint32_t i);
+
+/*
+ * Janitor: takes a DYING entry out of the directory, RETIRED with the epoch
+ * that begins then.  False: somebody wanted it meanwhile, it is LIVE.
+ */
+bool entry_retire(struct shm *s, const struct entry_table *t, uint32_t i,
+		  uint64_t hash);
+/* Janitor: may a RETIRED entry be freed?  Finishes what a kill left. */
+bool entry_passed(struct shm *s, const struct entry_table *t, uint32_t i,
+		  uint64_t hash);
 
 /* ---- directory: two buckets a hash, entries never move ---- */
 static inline uint32_t dir_bucket(uint64_t hash, uint32_t which,

@@ -100,7 +100,12 @@ static bool chain_keep(struct shm *s, uint32_t i)
 {
 	atomic_store(&s->extras[i].mark,
 		     (uint32_t)atomic_load(&s->head->sweep) + 1);
-	return entry_state(atomic_load(&s->extras[i].state)) == SHM_LIVE;
+	return entry_keep(&s->extras[i].state);
+}
+
+bool extras_keep(struct shm *s, uint32_t extras)
+{
+	return extras == 0 || chain_keep(s, extras - 1);
 }
 
 static uint32_t chain_find(struct shm *s, uint64_t hash,
@@ -140,6 +145,14 @@ static void chain_release(const struct shm *s, uint32_t head)
 	}
 }
 
+static void chunk_live(struct shm *s, uint32_t i)
+{
+	_Atomic uint64_t *state = &s->extras[i].state;
+
+	atomic_store(state, entry_word(SHM_LIVE, entry_gen(atomic_load(state)),
+				       0, 0));
+}
+
 /* From the last chunk to the first, so that each knows its next. */
 static uint32_t chain_build(struct shm *s, uint64_t hash,
 			    const struct image *im)
@@ -166,13 +179,11 @@ static uint32_t chain_build(struct shm *s, uint64_t hash,
 			     (uint32_t)atomic_load(&s->head->sweep) + 1);
 		head = i;
 	}
-	for (i = head; i != SHM_NONE;
-	     i = s->extras[i].next != 0 ? s->extras[i].next - 1 : SHM_NONE)
-		atomic_store(&s->extras[i].state,
-			     entry_word(SHM_LIVE,
-					entry_gen(atomic_load(
-						&s->extras[i].state)),
-					0, 0));
+	/* the head last: while it is INIT the janitor may free the chunks of a
+	 * dead maker one by one, from then on only the chain as a whole */
+	for (i = s->extras[head].next; i != 0; i = s->extras[i - 1].next)
+		chunk_live(s, i - 1);
+	chunk_live(s, head);
 	return head;
 }
 
@@ -342,19 +353,16 @@ static void chain_retire(struct shm *s, const struct entry_table *t,
 {
 	_Atomic uint64_t *state = entry_state_of(t, i);
 	uint64_t live = atomic_load(state);
-	uint8_t gen = entry_gen(live);
 
 	if (entry_state(live) != SHM_LIVE ||
-	    !atomic_compare_exchange_strong(state, &live,
-					    entry_word(SHM_DYING, gen, 0, 0)))
+	    !atomic_compare_exchange_strong(
+		    state, &live,
+		    entry_word(SHM_DYING, entry_gen(live), 0, 0)))
 		return;
-	if (atomic_load(&s->extras[i].mark) + 2 > sweep) {
-		atomic_store(state, entry_word(SHM_LIVE, gen, 0, 0));
-		return;
-	}
-	dir_remove(t, s->extras[i].hash, i);
-	atomic_store(state, entry_word(SHM_RETIRED, gen, 0,
-				       (uint32_t)shm_gc_raise(s)));
+	if (atomic_load(&s->extras[i].mark) + 2 > sweep)
+		(void)entry_keep(state);
+	else
+		(void)entry_retire(s, t, i, s->extras[i].hash);
 }
 
 void extras_sweep(struct shm *s, struct shm_janitor *j)
@@ -367,8 +375,12 @@ void extras_sweep(struct shm *s, struct shm_janitor *j)
 	entry_extras(s, &t);
 	for (i = 0; i < n; i++) {
 		w = atomic_load(entry_state_of(&t, i));
-		if (entry_state(w) == SHM_RETIRED &&
-		    shm_gc_passed(s, entry_low(w))) {
+		if (entry_state(w) == SHM_INIT && !entry_owner_alive(s, w)) {
+			entry_free(&t, i);
+		} else if (entry_state(w) == SHM_DYING) {
+			(void)entry_keep(entry_state_of(&t, i));
+		} else if (entry_state(w) == SHM_RETIRED &&
+			   entry_passed(s, &t, i, s->extras[i].hash)) {
 			chain_release(s, i);
 			atomic_fetch_sub(t.live, 1);
 			j->freed_extras++;

@@ -18,6 +18,8 @@ struct extras_source {
 enum tl_status extras_intern(struct shm *s, const struct extras_source *src,
 			     uint32_t *extras_r, struct tl_err *err)
 	TL_MUST_CHECK;
+/* Keeps a chain that has just been named; false: it has gone, intern anew. */
+bool extras_keep(struct shm *s, uint32_t extras);
 /* Janitor: names the chain as used in this sweep. */
 void extras_mark(struct shm *s, uint32_t extras, uint32_t sweep);
 /* Janitor: retires chains that no entry named for two sweeps. */

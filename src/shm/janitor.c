@@ -1,6 +1,7 @@
 #include "shm/entries.h"
 #include "shm/entry.h"
 #include "shm/extras.h"
+#include "shm/window.h"
 
 /*
  * Frees what nobody uses any more: only here, in the flusher.
@@ -25,11 +26,17 @@ static bool key_pending(const struct shm_key *k)
 	       atomic_load(&k->flushed_used_ms);
 }
 
-static bool key_idle(const struct shm_key *k, uint64_t wall_ms,
-		     uint64_t idle_ms)
+/* The wall clock may be moved by hours, so the window is asked as well: an
+ * entry that goes takes its charges along. */
+static bool key_idle(const struct shm *s, const struct shm_key *k,
+		     uint64_t wall_ms, uint64_t idle_ms)
 {
+	const struct shm_constants *c = &s->head->k;
+
 	return atomic_load(&k->last_used_ms) + idle_ms < wall_ms &&
-	       !key_pending(k);
+	       !key_pending(k) &&
+	       shm_window_sum(k->ring, c->window_ms * TL_NS_PER_MS,
+			      tl_mono_ns() - c->created_mono_ns) == 0;
 }
 
 static void key_retire(struct shm *s, const struct entry_table *t, uint32_t i,
@@ -37,20 +44,17 @@ static void key_retire(struct shm *s, const struct entry_table *t, uint32_t i,
 {
 	struct shm_key *k = &s->keys[i];
 	uint64_t live = atomic_load(&k->state);
-	uint8_t gen = entry_gen(live);
 
-	if (entry_state(live) != SHM_LIVE || !key_idle(k, wall_ms, idle_ms) ||
-	    !atomic_compare_exchange_strong(&k->state, &live,
-					    entry_word(SHM_DYING, gen, 0, 0)))
+	if (entry_state(live) != SHM_LIVE ||
+	    !key_idle(s, k, wall_ms, idle_ms) ||
+	    !atomic_compare_exchange_strong(
+		    &k->state, &live,
+		    entry_word(SHM_DYING, entry_gen(live), 0, 0)))
 		return;
-	if (!key_idle(k, wall_ms, idle_ms)) {
-		atomic_store(&k->state, entry_word(SHM_LIVE, gen, 0, 0));
-		return;
-	}
-	dir_remove(t, dir_hash(s, k->digest, 32), i);
-	atomic_store(&k->state, entry_word(SHM_RETIRED, gen, 0,
-					   (uint32_t)shm_gc_raise(s)));
-	atomic_fetch_sub(t->live, 1);
+	if (!key_idle(s, k, wall_ms, idle_ms))
+		(void)entry_keep(&k->state);
+	else if (entry_retire(s, t, i, dir_hash(s, k->digest, 32)))
+		atomic_fetch_sub(t->live, 1);
 }
 
 /* What this key names is in use: also by a retired one, whose last usage is
@@ -84,12 +88,11 @@ static void key_step(struct shm *s, const struct entry_table *t,
 		}
 		return;
 	case SHM_DYING: /* a janitor died here: undo, judge anew later */
-		atomic_store(&k->state,
-			     entry_word(SHM_LIVE, entry_gen(w), 0, 0));
+		(void)entry_keep(&k->state);
 		return;
 	case SHM_RETIRED:
-		if (shm_gc_passed(s, entry_low(w)) && !key_pending(k)) {
-			dir_remove(t, dir_hash(s, k->digest, 32), i);
+		if (entry_passed(s, t, i, dir_hash(s, k->digest, 32)) &&
+		    !key_pending(k)) {
 			entry_free(t, i);
 			j->freed_keys++;
 		}
@@ -115,15 +118,14 @@ static void user_step(struct shm *s, const struct entry_table *t,
 {
 	struct shm_user *u = &s->users[i];
 	uint64_t w = atomic_load(&u->state);
-	uint8_t gen = entry_gen(w);
 
 	if (entry_state(w) == SHM_INIT && !entry_owner_alive(s, w)) {
 		entry_free(t, i);
 		j->freed_users++;
 	} else if (entry_state(w) == SHM_DYING) {
-		atomic_store(&u->state, entry_word(SHM_LIVE, gen, 0, 0));
+		(void)entry_keep(&u->state);
 	} else if (entry_state(w) == SHM_RETIRED &&
-		   shm_gc_passed(s, entry_low(w))) {
+		   entry_passed(s, t, i, dir_hash(s, u->user_id, 16))) {
 		entry_free(t, i);
 		j->freed_users++;
 	}
@@ -133,16 +135,13 @@ static void user_step(struct shm *s, const struct entry_table *t,
 		    (uint32_t)atomic_load(&s->head->sweep));
 	if (!may_retire || !user_idle(s, u, wall_ms, idle_ms) ||
 	    !atomic_compare_exchange_strong(&u->state, &w,
-					    entry_word(SHM_DYING, gen, 0, 0)))
+					    entry_word(SHM_DYING, entry_gen(w), 0,
+						       0)))
 		return;
-	if (!user_idle(s, u, wall_ms, idle_ms)) {
-		atomic_store(&u->state, entry_word(SHM_LIVE, gen, 0, 0));
-		return;
-	}
-	dir_remove(t, dir_hash(s, u->user_id, 16), i);
-	atomic_store(&u->state, entry_word(SHM_RETIRED, gen, 0,
-					   (uint32_t)shm_gc_raise(s)));
-	atomic_fetch_sub(t->live, 1);
+	if (!user_idle(s, u, wall_ms, idle_ms))
+		(void)entry_keep(&u->state);
+	else if (entry_retire(s, t, i, dir_hash(s, u->user_id, 16)))
+		atomic_fetch_sub(t->live, 1);
 }
 
 void shm_janitor_step(struct shm *s, struct shm_janitor *j, uint32_t n,
@@ -151,7 +150,8 @@ void shm_janitor_step(struct shm *s, struct shm_janitor *j, uint32_t n,
 	uint64_t wall_ms = shm_wall_ms(s, now_mono_ns);
 	uint32_t keys = (uint32_t)atomic_load(&s->head->key_fresh);
 	uint32_t users = (uint32_t)atomic_load(&s->head->user_fresh);
-	uint64_t idle_ms = (uint64_t)idle_s * 1000;
+	/* last_used_ms lags up to a second, and a reading of the clock more */
+	uint64_t idle_ms = (uint64_t)idle_s * 1000 + 2000;
 	struct entry_table tk, tu;
 	uint32_t i;
 

@@ -204,6 +204,7 @@ void http_error_body(struct tl_buf *b, enum doc_format f, unsigned status,
 void http_reply_init(struct http *h);
 /* What strict.c calls when the wait is over. */
 void http_reply_now(struct req *req);
+void http_mark_close(struct evhttp_request *ev);
 /* The date and constant lines, for senderror.c too. */
 void http_common_headers(struct http *h, uint64_t now_mono_ns,
 			 struct tl_buf *b);
@@ -231,5 +232,7 @@ size_t http_percent_decode(struct tl_str in, bool form, char *dst);
 /* senderror.c: evhttp's own refusals come out in our form.  Called by
  * http_new, which also makes the linker take the file. */
 void http_send_error_install(struct http *h);
+/* For callbacks whose argument is evhttp's.  A process has one server. */
+struct http *http_of_process(void);
 
 #endif

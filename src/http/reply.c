@@ -207,6 +207,19 @@ static void settle(struct req *req)
 		http_conn_answered(p->conn, end_ns / TL_NS_PER_MS);
 }
 
+/*
+ * What makes evhttp close after the answer: its own header list, as a proxy
+ * request it would ask another header, and a CONNECT it would never close.
+ */
+void http_mark_close(struct evhttp_request *ev)
+{
+	evhttp_remove_header(ev->output_headers, "Connection");
+	evhttp_add_header(ev->output_headers, "Connection", "close");
+	ev->flags &= ~EVHTTP_PROXY_REQUEST;
+	if (ev->type == EVHTTP_REQ_CONNECT)
+		ev->type = EVHTTP_REQ_GET;
+}
+
 void http_reply_now(struct req *req)
 {
 	struct http_req_priv *p = req->priv;
@@ -223,11 +236,8 @@ void http_reply_now(struct req *req)
 	if (p->conn != NULL && send_bytes(req, tl_buf_str(&h->head), body))
 		bev = p->conn->bev;
 	settle(req);
-	if (p->close && bev != NULL) {
-		evhttp_remove_header(ev->output_headers, "Connection");
-		evhttp_add_header(ev->output_headers, "Connection", "close");
-		ev->flags &= ~EVHTTP_PROXY_REQUEST;
-	}
+	if (p->close && bev != NULL)
+		http_mark_close(ev);
 	if (bev != NULL)
 		bufferevent_enable(bev, EV_WRITE);
 	req->ev = NULL;

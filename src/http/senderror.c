@@ -24,6 +24,11 @@ void http_send_error_install(struct http *h)
 	server = h;
 }
 
+struct http *http_of_process(void)
+{
+	return server;
+}
+
 struct refusal {
 	unsigned status;
 	const char *code;
@@ -32,6 +37,10 @@ struct refusal {
 
 static struct refusal words_for(const struct evhttp_request *req, int status)
 {
+	if (status == 413 && req->chunked) /* it could not read the chunks */
+		return (struct refusal){ 411, "length_required",
+					 "chunked requests are not taken; "
+					 "send Content-Length" };
 	if (status == 413 || req->headers_size > GUARD_HEADER_BYTES_MAX) {
 		if (req->headers_size > GUARD_HEADER_BYTES_MAX)
 			return (struct refusal){
@@ -107,10 +116,7 @@ void evhttp_send_error(struct evhttp_request *req, int error,
 	bev = evhttp_connection_get_bufferevent(evcon);
 	bufferevent_disable(bev, EV_READ);
 	write_refusal(bev, &r);
-	evhttp_remove_header(req->output_headers, "Connection");
-	evhttp_add_header(req->output_headers, "Connection", "close");
-	/* evhttp asks another header when it took it for a proxy request */
-	req->flags &= ~EVHTTP_PROXY_REQUEST;
+	http_mark_close(req);
 	bufferevent_enable(bev, EV_WRITE);
 	evhttp_send_reply_end(req);
 }

@@ -34,10 +34,11 @@ static void on_relisten(evutil_socket_t fd, short what, void *arg)
 static void on_accept_error(struct evconnlistener *l, void *arg)
 {
 	static const struct timeval tv = { 0, RELISTEN_MS * 1000 };
-	struct http *h = arg;
 	int e = errno;
+	struct http *h = http_of_process(); /* arg is evhttp's since the bind */
 
 	(void)l;
+	(void)arg;
 	if (!h->out_of_fds)
 		log_error("cannot accept connections: %s; trying again every "
 			  "%d ms, raise the limit of open files",

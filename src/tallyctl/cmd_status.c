@@ -156,8 +156,9 @@ static void print_flush(struct tallyctl *t, const struct doc *o)
 		     number(p, "keys"), number(p, "credits"),
 		     number(p, "requests"), number(f, "batches"),
 		     number(f, "rows"), number(f, "failures"));
-	(void)printf("database  %s\n",
-		     doc_get(o, "database_up")->boolean ? "up" : "away");
+	(void)printf("database  %s%s\n",
+		     doc_get(o, "database_up")->boolean ? "up" : "away",
+		     doc_get(o, "running")->boolean ? "" : ", when last seen");
 	(void)printf("spool     %" PRId64 " records, %" PRId64
 		     " bytes, room for %" PRId64 " more\n",
 		     number(sp, "records"), number(sp, "bytes"),

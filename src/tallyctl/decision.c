@@ -76,13 +76,20 @@ static void words_rate(const struct shm_decision *d, struct tl_buf *out)
 
 static void words_quota(const struct shm_decision *d, struct tl_buf *out)
 {
-	tl_buf_addf(out,
-		    "refused with %u: daily credits %s (%" PRIu32 "/%" PRIu32
-		    ", this costs %" PRIu32 "); it passes from ",
-		    d->http_status,
-		    d->reason == DECIDE_R_KEY_QUOTA ? "of the key used up"
-						    : "used up",
-		    d->quota_used, d->quota_limit, d->cost);
+	const char *whose =
+		d->reason == DECIDE_R_KEY_QUOTA ? " of the key" : "";
+
+	tl_buf_addf(out, "refused with %u: ", d->http_status);
+	if (d->quota_used >= d->quota_limit)
+		tl_buf_addf(out,
+			    "daily credits%s used up (%" PRIu32 "/%" PRIu32 ")",
+			    whose, d->quota_used, d->quota_limit);
+	else
+		tl_buf_addf(out,
+			    "daily credits%s left do not suffice (%" PRIu32
+			    "/%" PRIu32 " used)",
+			    whose, d->quota_used, d->quota_limit);
+	tl_buf_adds(out, "; it passes from ");
 	add_time(out, next_midnight_us(d->wall_us));
 	tl_buf_adds(out, " on");
 }
@@ -193,7 +200,8 @@ static const struct doc *limit_doc(const struct shm_decision *d,
 	doc_set(a, o, "name", copy_str(a, decision_limit(d)));
 	doc_set(a, o, "limit", doc_int(a, d->limit_count));
 	doc_set(a, o, "charged", doc_int(a, d->limit_sum));
-	doc_set(a, o, "reset_ms", doc_int(a, d->reset_ms));
+	doc_set(a, o, "reset_ms",
+		d->code == DECIDE_OK ? doc_int(a, d->reset_ms) : doc_null());
 	return o;
 }
 
@@ -242,6 +250,10 @@ const struct doc *decision_doc(const struct shm_decision *d, struct tl_arena *a)
 	doc_set(a, o, "client", client_doc(d, a));
 	doc_set(a, o, "limit", limit_doc(d, a));
 	doc_set(a, o, "credits", credits_doc(d, a));
+	doc_set(a, o, "retry_after_ms",
+		d->code != DECIDE_OK && d->reset_ms > 0
+			? doc_int(a, d->reset_ms)
+			: doc_null());
 	doc_set(a, o, "worker", doc_int(a, d->worker));
 	doc_set(a, o, "duration_us",
 		doc_int(a, (int64_t)(d->duration_ns / 1000)));

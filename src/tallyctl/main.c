@@ -51,7 +51,7 @@ static void print_usage(FILE *to)
 
 	(void)fputs("usage: tallyctl [-c FILE] [-o section.key=value] "
 		    "[-s STATE_DIR] [--json] COMMAND\n"
-		    "       tallyctl --help | --version\n"
+		    "       tallyctl -h | -V\n"
 		    "commands:\n",
 		    to);
 	tl_buf_init(&b);
@@ -95,7 +95,7 @@ static enum exit_status read_option(struct line *l, int opt)
 	case 'h':
 		l->help = true;
 		return EXIT_OK;
-	case 'v':
+	case 'V':
 		l->version = true;
 		return EXIT_OK;
 	default: /* getopt has complained */
@@ -124,7 +124,7 @@ static enum exit_status read_line(struct line *l, int argc, char **argv)
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },
+		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	enum exit_status ex = EXIT_OK;
@@ -132,7 +132,7 @@ static enum exit_status read_line(struct line *l, int argc, char **argv)
 
 	/* '+': what stands behind the command belongs to the command. */
 	while (ex == EXIT_OK &&
-	       (opt = getopt_long(argc, argv, "+c:o:s:", longs, NULL)) != -1)
+	       (opt = getopt_long(argc, argv, "+c:ho:s:V", longs, NULL)) != -1)
 		ex = read_option(l, opt);
 	l->words = argv + optind;
 	l->n_words = (size_t)(argc - optind);
@@ -163,7 +163,7 @@ static const struct ctl_command *find_command(const struct line *l,
 
 static const char *default_file(void)
 {
-	static const char installed[] = TALLY_SYSCONFDIR "/tallyd.conf";
+	static const char installed[] = TALLY_SYSCONFDIR "/tallyd/tallyd.conf";
 	const char *given = getenv("TALLYD_CONF");
 
 	if (given != NULL && given[0] != '\0')
@@ -217,7 +217,7 @@ static enum exit_status run(struct line *l, struct tl_arena *a)
 	if (c == NULL)
 		return complain(EXIT_USAGE,
 				"there is no command '%s'; see 'tallyctl "
-				"--help'",
+				"-h'",
 				l->words[0]);
 	if (ctl_args_parse(c, l->words + used, l->n_words - used, a, &t.args,
 			   &err) != TL_OK)

@@ -310,7 +310,9 @@ static const struct {
 } cases[] = {
 	{ "", 2, "usage: tallyctl" },
 	{ "--help", 0, "usage: tallyctl" },
+	{ "-h", 0, "usage: tallyctl" },
 	{ "--version", 0, "tallyctl " },
+	{ "-V", 0, "tallyctl " },
 	{ "fly", 2, "there is no command 'fly'" },
 	{ "key", 2, "there is no command 'key'" },
 	{ "-x status", 2, "invalid option" },

@@ -84,8 +84,12 @@ START_TEST(a_refusal_tells_when_it_passes)
 	d.quota_used = 250;
 	d.cost = 3;
 	ck_assert_str_eq(words(),
-			 "refused with 403: daily credits used up (250/250, "
-			 "this costs 3); it passes from "
+			 "refused with 403: daily credits used up (250/250); "
+			 "it passes from 2026-03-02T00:00:00Z on");
+	d.quota_used = 249;
+	ck_assert_str_eq(words(),
+			 "refused with 403: daily credits left do not suffice "
+			 "(249/250 used); it passes from "
 			 "2026-03-02T00:00:00Z on");
 	d.reason = DECIDE_R_KEY_QUOTA;
 	ck_assert_ptr_nonnull(strstr(words(), "daily credits of the key"));
@@ -123,7 +127,8 @@ START_TEST(the_document_holds_the_record)
 		"\"client\":\"203.0.113.9\",\"limit\":{\"name\":\"key\","
 		"\"limit\":100,\"charged\":59,\"reset_ms\":0},"
 		"\"credits\":{\"limit\":250,\"used\":143,\"cost\":1},"
-		"\"worker\":0,\"duration_us\":1234,\"text\":\"let in for 1 "
+		"\"retry_after_ms\":null,\"worker\":0,\"duration_us\":1234,"
+		"\"text\":\"let in for 1 "
 		"credit (143 of 250 used today); limit 'key' stood at 59 of "
 		"100\"}");
 }

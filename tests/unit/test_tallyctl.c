@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "codec/doc.h"
+#include "ctl/ctl.h"
 #include "decide/decide.h"
 #include "shm/metrics.h"
 #include "shm/ring.h"
@@ -340,6 +342,38 @@ START_TEST(exit_statuses_are_as_documented)
 }
 END_TEST
 
+START_TEST(the_manual_knows_every_command_and_option)
+{
+	const char *srcdir = getenv("srcdir");
+	char *page = NULL;
+	struct tl_err err;
+	size_t len;
+
+	ck_assert_msg(
+		tl_file_read(tl_arena_printf(&arena, "%s/man/tallyctl.8",
+					     srcdir != NULL ? srcdir : "."),
+			     1 << 20, &page, &len, &err) == TL_OK,
+		"%s", err.text);
+	for (const struct ctl_command *c = CTL_COMMANDS; c->name != NULL; c++) {
+		ck_assert_msg(strstr(page, tl_arena_printf(&arena, "Ic %s",
+							   c->name)) != NULL,
+			      "tallyctl.8 lacks '%s'", c->name);
+		for (const struct ctl_arg *a = c->args;
+		     a != NULL && a->name != NULL; a++) {
+			char *flag = tl_arena_printf(&arena, "Fl -%s", a->name);
+
+			if (a->kind < CTL_ARG_TEXT)
+				continue;
+			for (char *p = flag; *p != '\0'; p++)
+				*p = *p == '_' ? '-' : *p;
+			ck_assert_msg(strstr(page, flag) != NULL,
+				      "tallyctl.8 lacks '%s'", flag);
+		}
+	}
+	tl_free(page);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("tallyctl");
@@ -359,6 +393,7 @@ int main(void)
 	tcase_add_test(tc, tail_goes_on_in_a_new_segment);
 	tcase_add_loop_test(tc, exit_statuses_are_as_documented, 0,
 			    (int)(sizeof(cases) / sizeof(cases[0])));
+	tcase_add_test(tc, the_manual_knows_every_command_and_option);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -78,8 +78,10 @@ static bool check(const struct qgen_file *files, uint32_t n_files,
 static bool run(PGconn *conn, const char *out_dir, char **paths,
 		uint32_t n_files)
 {
-	struct qgen_file *files = tl_alloc_array(n_files, sizeof(*files));
+	static struct qgen_file *files; /* to the end of the program */
 	bool good = true;
+
+	files = tl_alloc_array(n_files, sizeof(*files));
 
 	for (uint32_t i = 0; i < n_files; i++)
 		good = qgen_parse(paths[i], &files[i]) && good;

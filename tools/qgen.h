@@ -3,7 +3,7 @@
  *
  * qgen_parse.c reads db/queries/x.sql, qgen_describe.c lets a server explain
  * each statement, qgen_write.c prints q_x.h and q_x.c.  A build tool: blocks,
- * and never frees what it has made.
+ * and keeps what it has made to its end.
  */
 #ifndef TALLY_TOOLS_QGEN_H
 #define TALLY_TOOLS_QGEN_H
@@ -20,7 +20,8 @@
 enum qgen_kind { QGEN_ONE, QGEN_MANY, QGEN_EXEC };
 
 struct qgen_field {
-	char *name; /* as in SQL, without mark */
+	char *name;   /* as in SQL, without mark */
+	char *c_name; /* "x_us" for times, "x_day" for dates */
 	enum pg_type type;
 	Oid oid;
 	bool nullable;

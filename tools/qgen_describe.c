@@ -102,6 +102,26 @@ static bool array_param_fits(PGconn *conn, const struct qgen_field *f)
 	return element == pg_type_oid((enum pg_type)(f->type & ~PG_ARRAY));
 }
 
+/* Unless the name says so already. */
+static char *make_c_name(const struct qgen_field *f)
+{
+	const char *suffix;
+	size_t len = strlen(f->name), suffix_len;
+
+	if (f->type == PG_TIMESTAMPTZ)
+		suffix = "_us";
+	else if (f->type == PG_DATE)
+		suffix = "_day";
+	else
+		return tl_strdup(f->name);
+	suffix_len = strlen(suffix);
+	if (strcmp(f->name, suffix + 1) == 0 ||
+	    (len > suffix_len &&
+	     strcmp(f->name + len - suffix_len, suffix) == 0))
+		return tl_strdup(f->name);
+	return tl_asprintf("%s%s", f->name, suffix);
+}
+
 static bool describe_params(PGconn *conn, struct qgen_query *q,
 			    const PGresult *res)
 {
@@ -124,6 +144,7 @@ static bool describe_params(PGconn *conn, struct qgen_query *q,
 					     "parameter ':%s': cast it to "
 					     "an array of a plain type",
 					     f->name);
+		f->c_name = make_c_name(f);
 	}
 	return true;
 }
@@ -249,6 +270,7 @@ static bool describe_columns(PGconn *conn, struct qgen_query *q,
 					     "column '%s' is of type %s; "
 					     "cast it",
 					     f->name, type_name);
+		f->c_name = make_c_name(f);
 	}
 	return true;
 }

@@ -126,7 +126,7 @@ static bool take_name(struct qgen_query *q, struct tl_str line)
 	for (size_t i = 0; i < name.len; i++)
 		if (!is_name(name.ptr[i]))
 			return qgen_complain(q, "no C name");
-	q->name = tl_strndup(name.ptr, name.len);
+	q->name[name.len] = '\0';
 	if (tl_str_eq(kind, TL_STR(":one")))
 		q->kind = QGEN_ONE;
 	else if (tl_str_eq(kind, TL_STR(":many")))
@@ -232,6 +232,7 @@ bool qgen_parse(const char *path, struct qgen_file *file_r)
 	struct tl_err err;
 	size_t len;
 	char *text;
+	bool good;
 
 	*file_r = (struct qgen_file){ .path = path };
 	tl_buf_init(&file_r->about);
@@ -242,5 +243,7 @@ bool qgen_parse(const char *path, struct qgen_file *file_r)
 		fprintf(stderr, "qgen: %s\n", err.text);
 		return false;
 	}
-	return take_lines(file_r, (struct tl_str){ text, len });
+	good = take_lines(file_r, (struct tl_str){ text, len });
+	tl_free(text);
+	return good;
 }

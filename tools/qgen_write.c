@@ -49,33 +49,12 @@ static const char *c_type(const struct qgen_field *f)
 	return is_array(f) ? "struct pg_array" : element(f)->c_type;
 }
 
-/* "x_us" for times and "x_day" for dates, unless the name says so already. */
-static const char *c_name(const struct qgen_field *f)
-{
-	const char *suffix, *bare;
-	size_t len = strlen(f->name), suffix_len;
-
-	if (f->type == PG_TIMESTAMPTZ)
-		suffix = "_us";
-	else if (f->type == PG_DATE)
-		suffix = "_day";
-	else
-		return f->name;
-	bare = suffix + 1;
-	suffix_len = strlen(suffix);
-	if (strcmp(f->name, bare) == 0 ||
-	    (len > suffix_len &&
-	     strcmp(f->name + len - suffix_len, suffix) == 0))
-		return f->name;
-	return tl_asprintf("%s%s", f->name, suffix);
-}
-
 /* "type name" or "type *name" */
 static void add_declarator(struct tl_buf *b, const struct qgen_field *f,
 			   bool pointer)
 {
 	tl_buf_addf(b, "%s%s %s%s", pointer ? "const " : "", c_type(f),
-		    pointer ? "*" : "", c_name(f));
+		    pointer ? "*" : "", f->c_name);
 }
 
 static void add_text_comment(struct tl_buf *b, const struct tl_buf *text)
@@ -259,7 +238,7 @@ static void add_columns(struct tl_buf *b, const struct qgen_query *q)
 		tl_buf_adds(b, "\t{ .type = ");
 		add_type(b, f);
 		tl_buf_addf(b, ",\n\t  .offset = offsetof(struct q_%s_row, %s)",
-			    row_name(q), c_name(f));
+			    row_name(q), f->c_name);
 		if (f->nullable)
 			tl_buf_addf(b,
 				    ",\n\t  .nullable = true,\n\t  "
@@ -306,7 +285,7 @@ static void add_param_value(struct tl_buf *b, const struct qgen_query *q,
 
 	tl_buf_adds(b, "\t\t{ .type = ");
 	add_type(b, f);
-	tl_buf_addf(b, ", .%s = %s%s },\n", member, at, c_name(f));
+	tl_buf_addf(b, ", .%s = %s%s },\n", member, at, f->c_name);
 }
 
 /* A nullable one is filled behind: there may be nothing to copy. */
@@ -317,8 +296,8 @@ static void add_nullable_value(struct tl_buf *b, const struct qgen_query *q,
 	const char *at = q->n_params > 1 ? "p->" : "";
 
 	tl_buf_addf(b, "\tif (%s%s != NULL)\n\t\tparams[%u].%s = *%s%s;\n", at,
-		    c_name(f), i, is_array(f) ? "array" : element(f)->member,
-		    at, c_name(f));
+		    f->c_name, i, is_array(f) ? "array" : element(f)->member,
+		    at, f->c_name);
 }
 
 static void add_params(struct tl_buf *b, const struct qgen_query *q)
@@ -339,7 +318,7 @@ static void add_params(struct tl_buf *b, const struct qgen_query *q)
 		tl_buf_adds(b, "\t\t{ .type = ");
 		add_type(b, f);
 		tl_buf_addf(b, ", .null = %s%s == NULL },\n",
-			    q->n_params > 1 ? "p->" : "", c_name(f));
+			    q->n_params > 1 ? "p->" : "", f->c_name);
 	}
 	tl_buf_adds(b, "\t};\n");
 }

@@ -68,6 +68,7 @@ bool rates_check(struct decide *d, const struct decide_in *in,
 			/* taken over between look-up and charge */
 			shm_ticket_return(&t);
 			rates_return(out);
+			out->retry_after_ms = 1000;
 			return refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_BUSY);
 		}
 		report(out, w, &r, w->shadow && !r.admitted);
@@ -127,10 +128,27 @@ static uint64_t limit_tag(const struct shm *s, const struct shm_limit *l,
 			  uint32_t window_ms, const uint8_t subject[16])
 {
 	uint8_t buf[20];
+	uint64_t tag;
 
 	memcpy(buf, subject, 16);
 	memcpy(buf + 16, &window_ms, 4);
-	return shm_tag(s, l->id64, buf, sizeof(buf));
+	tag = shm_tag(s, l->id64, buf, sizeof(buf));
+	/* another algorithm is another window: the words differ in meaning */
+	if (l->algorithm == TALLY_GCRA)
+		tag |= SHM_TAG_GCRA;
+	if (l->scope == TALLY_SCOPE_ADDRESS)
+		tag |= SHM_TAG_STEAL;
+	return tag;
+}
+
+/* How long a charge lasts: a burst may reach further than the window. */
+static uint64_t lasts_ms(const struct shm_limit *l, uint32_t count)
+{
+	uint64_t burst = l->algorithm == TALLY_GCRA ? l->burst : 0;
+
+	if (count == 0 || burst <= count)
+		return l->window_ms;
+	return l->window_ms * burst / count + 1;
 }
 
 static bool window_exists(const struct shm *s, uint64_t tag)
@@ -155,8 +173,7 @@ static bool want_named(struct decide *d, const struct decide_in *in,
 	struct shm_window *w;
 
 	w = shm_window_get(s, s->windows, s->n_windows, tag, subject,
-			   l->window_ms, l->scope == TALLY_SCOPE_ADDRESS,
-			   in->mono_ns / TL_NS_PER_MS);
+			   lasts_ms(l, count), in->mono_ns / TL_NS_PER_MS);
 	if (w == NULL)
 		return false;
 	if (fresh && l->algorithm == TALLY_SLIDING)
@@ -285,13 +302,13 @@ bool rates_of_address(struct decide *d, const struct decide_in *in,
 {
 	struct shm *s = d->shm;
 	struct tally_addr group = tally_addr_group(&in->client);
-	uint64_t tag = shm_tag(s, SALT_ADDRESS, group.b, 16);
+	uint64_t tag = shm_tag(s, SALT_ADDRESS, group.b, 16) | SHM_TAG_STEAL;
 	struct rate_want w = { .name = "address", .name_len = 7, .tag = tag,
 			       .limit = d->rules.address_count,
 			       .window_ms = d->rules.window_ms, .cost = 1 };
 
 	w.window = shm_window_get(s, s->addresses, s->n_addresses, tag,
-				  group.b, d->rules.window_ms, true,
+				  group.b, d->rules.window_ms,
 				  in->mono_ns / TL_NS_PER_MS);
 	if (w.window == NULL) {
 		out->retry_after_ms = 1000;

@@ -136,14 +136,15 @@ shm_idem_begin(struct shm *s, const uint8_t key_id[16], struct tl_str name,
 	       uint64_t *commit_gen_r)
 {
 	uint64_t tag = tag_of(s, key_id, name);
-	struct shm_idem *set =
-		&s->idems[tag / 2 % (s->n_idems / SHM_WAYS) * SHM_WAYS];
+	uint64_t at = tag / 2 % (s->n_idems / SHM_WAYS);
+	struct shm_idem *set = &s->idems[at * SHM_WAYS];
 	enum shm_idem_found found;
 	struct shm_idem *r;
 
 	tl_assert(name.len >= 1 && name.len <= 64);
-	/* under the stripe, so that one name is claimed once */
-	if (!shm_stripe_lock(s, tag))
+	/* under the stripe of the set, so that one name is claimed once and
+	 * one place is given to one name */
+	if (!shm_stripe_lock(s, at << SHM_STRIPE_SHIFT))
 		return SHM_IDEM_PENDING;
 	r = find(s, set, tag, key_id, name, wall_ms);
 	if (r != NULL)
@@ -158,7 +159,7 @@ shm_idem_begin(struct shm *s, const uint8_t key_id[16], struct tl_str name,
 		*index_r = (uint32_t)(r - s->idems);
 		found = SHM_IDEM_CLAIMED;
 	}
-	shm_stripe_unlock(s, tag);
+	shm_stripe_unlock(s, at << SHM_STRIPE_SHIFT);
 	return found;
 }
 

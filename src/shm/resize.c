@@ -180,7 +180,7 @@ static void copy_windows(struct shm *src, struct shm *dst)
 		w = shm_window_get(dst, own ? dst->addresses : dst->windows,
 				   own ? dst->n_addresses : dst->n_windows,
 				   tag, from->subject,
-				   atomic_load(&from->window_ms), own,
+				   atomic_load(&from->window_ms),
 				   atomic_load(&from->last_mono_ms));
 		for (c = 0; w != NULL && c < SHM_CELLS; c++)
 			atomic_store(&w->ring[c], atomic_load(&from->ring[c]));

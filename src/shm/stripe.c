@@ -17,7 +17,7 @@ static pthread_mutex_t *stripe(struct shm *s, uint64_t hash)
 {
 	/* other bits than the directory's, so neighbours do not collide */
 	return (pthread_mutex_t *)(void *)s
-		->stripes[(hash >> 50) % SHM_STRIPES]
+		->stripes[(hash >> SHM_STRIPE_SHIFT) % SHM_STRIPES]
 		.mutex;
 }
 

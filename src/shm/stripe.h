@@ -10,6 +10,9 @@
 
 #include "shm/shm.h"
 
+/* Which stripe: the bits of the hash above these. */
+#define SHM_STRIPE_SHIFT 50
+
 void shm_stripes_init(struct shm *s); /* fresh segment */
 /* False after 50 ms (counted): the caller answers 503, never waits longer. */
 bool shm_stripe_lock(struct shm *s, uint64_t hash);

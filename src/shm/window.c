@@ -16,6 +16,7 @@
  */
 
 #define EPOCH_BASE 64U /* so that epoch 0, an unused cell, is long past */
+#define TRIES_MAX  100
 
 static inline uint64_t cell_make(uint32_t epoch, uint32_t count)
 {
@@ -110,13 +111,18 @@ void shm_window_check(_Atomic uint64_t ring[SHM_CELLS], uint64_t window_ns,
 		      struct shm_window_result *r_r)
 {
 	uint64_t w = bucket_ns(window_ns), sum, c, since;
-	uint32_t k, own, mine;
+	uint32_t k, own, mine, tries;
 
 	*t_r = (struct shm_ticket){ .cell = NULL };
-	for (;; now_mono_ns = tl_mono_ns()) {
+	sum = limit;
+	for (tries = 0;; now_mono_ns = tl_mono_ns()) {
 		since = now_mono_ns - base_ns;
 		k = epoch_of(since, w);
 		own = k % SHM_CELLS;
+		/* more than a few fresh readings are never too old: then the
+		 * ring is not one of this clock, and who cannot know refuses */
+		if (tries++ == TRIES_MAX)
+			break;
 		if (!ring_sum(ring, k, SHM_CELLS, &sum))
 			continue;
 		if (sum + cost > limit)
@@ -182,6 +188,8 @@ uint32_t shm_window_sum(const _Atomic uint64_t ring[SHM_CELLS],
 	return r.sum;
 }
 
+#define GCRA_AHEAD_MAX_NS (1ULL << 62) /* 146 years: sums stay in 64 bits */
+
 /*
  * The theoretical arrival time moves on by cost x T with each admission; one
  * is refused when it would lie more than burst x T ahead of now.
@@ -190,19 +198,27 @@ void shm_gcra_check(_Atomic uint64_t *tat, uint64_t window_ns, uint32_t limit,
 		    uint32_t burst, uint32_t cost, uint64_t now_ns, bool dry,
 		    struct shm_ticket *t_r, struct shm_window_result *r_r)
 {
-	uint64_t step, tolerance, old, start, next, ahead;
+	uint64_t step, tolerance, charge, old, start, next, ahead;
 
 	*t_r = (struct shm_ticket){ .cell = NULL };
-	if (limit == 0) {
+	if (burst == 0)
+		burst = 1;
+	if (limit == 0 || cost > burst) { /* never fits */
 		*r_r = (struct shm_window_result){ false, 0, window_ns };
 		return;
 	}
-	step = window_ns / limit > 0 ? window_ns / limit : 1;
-	tolerance = step * (burst > 0 ? burst : 1);
+	/* rounded up: never faster than the limit says */
+	step = (window_ns + limit - 1) / limit;
+	if (__builtin_mul_overflow(step, burst, &tolerance) ||
+	    tolerance > GCRA_AHEAD_MAX_NS)
+		tolerance = GCRA_AHEAD_MAX_NS;
+	if (__builtin_mul_overflow(step, cost, &charge) ||
+	    charge > GCRA_AHEAD_MAX_NS)
+		charge = GCRA_AHEAD_MAX_NS + 1;
 	old = atomic_load(tat);
 	do {
 		start = old > now_ns ? old : now_ns;
-		next = start + step * cost;
+		next = start + charge;
 		ahead = next - now_ns;
 		if (ahead > tolerance) {
 			*r_r = (struct shm_window_result){
@@ -213,7 +229,7 @@ void shm_gcra_check(_Atomic uint64_t *tat, uint64_t window_ns, uint32_t limit,
 		}
 	} while (!dry && !atomic_compare_exchange_weak(tat, &old, next));
 	if (!dry)
-		*t_r = (struct shm_ticket){ tat, 0, cost, step * cost };
+		*t_r = (struct shm_ticket){ tat, 0, cost, charge };
 	*r_r = (struct shm_window_result){
 		true, (uint32_t)((ahead + step - 1) / step), ahead
 	};
@@ -221,12 +237,20 @@ void shm_gcra_check(_Atomic uint64_t *tat, uint64_t window_ns, uint32_t limit,
 
 void shm_ticket_return(const struct shm_ticket *t)
 {
+	uint64_t c;
+
 	if (t->cell == NULL)
 		return;
-	if (t->gcra_step != 0)
-		atomic_fetch_sub(t->cell, t->gcra_step);
-	else
+	if (t->gcra_step == 0) {
 		ticket_take_back(t->cell, t->epoch, t->cost);
+		return;
+	}
+	/* the window may have been emptied since: never below zero, which
+	 * would be an arrival time at the end of all days */
+	c = atomic_load(t->cell);
+	while (c >= t->gcra_step &&
+	       !atomic_compare_exchange_weak(t->cell, &c, c - t->gcra_step))
+		;
 }
 
 /* ---- windows outside keys ---- */
@@ -240,7 +264,7 @@ uint64_t shm_tag(const struct shm *s, uint64_t salt, const void *p,
 	tl_assert(len <= 64);
 	memcpy(buf, &salt, 8);
 	memcpy(buf + 8, p, len);
-	h = tl_siphash13(s->head->k.seed, buf, 8 + len);
+	h = tl_siphash13(s->head->k.seed, buf, 8 + len) & ~SHM_TAG_KIND;
 	return h != 0 ? h : 1;
 }
 
@@ -290,8 +314,17 @@ static bool window_empty(struct shm_window *w)
 	return true;
 }
 
-static struct shm_window *window_make(struct shm_window *set,
-				      uint64_t window_ms, bool steal,
+/* Only windows of the same kind and length may be taken over in use: a ring
+ * read as another kind is no limit, or one for ever. */
+static bool same_kind(const struct shm_window *w, uint64_t tag,
+		      uint64_t window_ms)
+{
+	return ((atomic_load(&w->tag) ^ tag) & SHM_TAG_KIND) == 0 &&
+	       atomic_load(&w->window_ms) == window_ms;
+}
+
+static struct shm_window *window_make(struct shm_window *set, uint64_t tag,
+				      uint64_t window_ms,
 				      uint64_t now_mono_ms)
 {
 	struct shm_window *oldest = NULL;
@@ -303,35 +336,47 @@ static struct shm_window *window_make(struct shm_window *set,
 	for (i = 0; i < SHM_WAYS; i++)
 		if (window_idle(&set[i], now_mono_ms) && window_empty(&set[i]))
 			return &set[i];
-	if (!steal)
+	if ((tag & SHM_TAG_STEAL) == 0)
 		return NULL;
 	for (i = 0; i < SHM_WAYS; i++)
-		if (atomic_load(&set[i].window_ms) == window_ms &&
+		if (same_kind(&set[i], tag, window_ms) &&
 		    (oldest == NULL || atomic_load(&set[i].last_mono_ms) <
 					       atomic_load(&oldest->last_mono_ms)))
 			oldest = &set[i];
 	return oldest; /* with its charges: a full table is never no limit */
 }
 
+/* Only rises: who was stopped for a while must not make it look idle. */
+static void window_used(struct shm_window *w, uint64_t now_mono_ms)
+{
+	uint64_t last = atomic_load(&w->last_mono_ms);
+
+	while (last < now_mono_ms &&
+	       !atomic_compare_exchange_weak(&w->last_mono_ms, &last,
+					     now_mono_ms))
+		;
+}
+
 struct shm_window *shm_window_get(struct shm *s, struct shm_window *table,
 				  uint32_t n, uint64_t tag,
 				  const uint8_t subject[16],
-				  uint64_t window_ms, bool steal,
-				  uint64_t now_mono_ms)
+				  uint64_t window_ms, uint64_t now_mono_ms)
 {
-	struct shm_window *set = table + (tag % (n / SHM_WAYS)) * SHM_WAYS;
+	uint64_t at = tag % (n / SHM_WAYS);
+	struct shm_window *set = table + at * SHM_WAYS;
 	struct shm_window *w = window_find(set, tag);
 
 	if (w != NULL) {
-		if (atomic_load(&w->last_mono_ms) != now_mono_ms)
-			atomic_store(&w->last_mono_ms, now_mono_ms);
+		window_used(w, now_mono_ms);
 		return w;
 	}
-	if (!shm_stripe_lock(s, tag))
+	/* the lock of the set, not of the tag: two tags must not choose the
+	 * same place at once */
+	if (!shm_stripe_lock(s, at << SHM_STRIPE_SHIFT))
 		return NULL;
 	w = window_find(set, tag);
 	if (w == NULL) {
-		w = window_make(set, window_ms, steal, now_mono_ms);
+		w = window_make(set, tag, window_ms, now_mono_ms);
 		if (w != NULL) {
 			atomic_store(&w->tag, 0);
 			memcpy(w->subject, subject, 16);
@@ -340,6 +385,6 @@ struct shm_window *shm_window_get(struct shm *s, struct shm_window *table,
 			atomic_store(&w->tag, tag);
 		}
 	}
-	shm_stripe_unlock(s, tag);
+	shm_stripe_unlock(s, at << SHM_STRIPE_SHIFT);
 	return w;
 }

@@ -44,19 +44,23 @@ uint32_t shm_window_sum(const _Atomic uint64_t ring[SHM_CELLS],
 			uint64_t window_ns, uint64_t now_ns);
 
 /* ---- windows outside keys ---- */
+/* Two bits of a tag say what the window is; the caller sets them. */
+#define SHM_TAG_STEAL (1ULL << 63) /* address: may be taken over in use */
+#define SHM_TAG_GCRA  (1ULL << 62)
+#define SHM_TAG_KIND  (SHM_TAG_STEAL | SHM_TAG_GCRA)
 /*
  * Finds or makes the window of `tag`.  NULL: the set is full of windows
- * that are in use (`steal` false), or a stripe was not free in 50 ms.
- * steal: then the oldest is taken over with its charges (addresses).
+ * that are in use, or a stripe was not free in 50 ms.  With SHM_TAG_STEAL the
+ * oldest one of the same kind is then taken over with its charges.
+ * window_ms: how long its charges last.
  */
 struct shm_window *shm_window_get(struct shm *s, struct shm_window *table,
 				  uint32_t n, uint64_t tag,
 				  const uint8_t subject[16],
-				  uint64_t window_ms, bool steal,
-				  uint64_t now_mono_ms);
+				  uint64_t window_ms, uint64_t now_mono_ms);
 /* Still the window of tag?  Asked after a charge, before it counts. */
 bool shm_window_is(const struct shm_window *w, uint64_t tag);
 uint64_t shm_tag(const struct shm *s, uint64_t salt, const void *p,
-		 uint32_t len); /* never 0 */
+		 uint32_t len); /* never 0; kind bits clear */
 
 #endif

@@ -191,17 +191,19 @@ static void on_failed(void *arg, const char *why)
 	_exit(EXIT_FAILED);
 }
 
+static int drained_as = -1;
+
 static void on_drained(void *arg, bool clean)
 {
-	(void)arg;
-	_exit(clean ? EXIT_CLEAN : EXIT_LEFT);
+	drained_as = clean ? EXIT_CLEAN : EXIT_LEFT;
+	event_base_loopbreak(arg);
 }
 
 static void on_term(evutil_socket_t fd, short events, void *arg)
 {
 	(void)fd;
 	(void)events;
-	flush_drain(arg, on_drained, NULL);
+	flush_drain(arg, on_drained, co_base());
 }
 
 static _Noreturn void flusher_main(void)
@@ -217,6 +219,7 @@ static _Noreturn void flusher_main(void)
 				.ready = on_ready,
 				.failed = on_failed };
 	char *log = tl_asprintf("%s/log", state_dir);
+	struct event *term;
 	struct flush *f;
 	struct tl_err err;
 
@@ -231,9 +234,17 @@ static _Noreturn void flusher_main(void)
 		log_error("%s", err.text);
 		_exit(7);
 	}
-	evsignal_add(evsignal_new(base, SIGTERM, on_term, f), NULL);
+	term = evsignal_new(base, SIGTERM, on_term, f);
+	evsignal_add(term, NULL);
 	event_base_dispatch(base);
-	_exit(6);
+	co_cancel_all("stop");
+	while (co_live() > 0)
+		event_base_loop(base, EVLOOP_ONCE);
+	flush_free(&f);
+	co_deinit();
+	event_free(term);
+	event_base_free(base);
+	_exit(drained_as);
 }
 
 void flusher_start(void)

@@ -195,22 +195,26 @@ int daemon_stop(struct daemon *d, int sig, unsigned timeout_ms)
 	return -1;
 }
 
+static unsigned log_count(const struct daemon *d, const char *words)
+{
+	char *log = daemon_log(d);
+	const char *p;
+	unsigned n = 0;
+
+	for (p = log; (p = strstr(p, words)) != NULL; p++)
+		n++;
+	tl_free(log);
+	return n;
+}
+
 void daemon_hup(struct daemon *d)
 {
-	pid_t old[DAEMON_MAX_CHILDREN], now[DAEMON_MAX_CHILDREN];
-	size_t n_old = daemon_children(d, "worker", old), n_now, i, j, same;
+	unsigned before = log_count(d, "\"reloaded");
 
 	kill(d->pid, SIGHUP);
-	for (i = 0; i < 1500; i++) { /* new workers, ready: all pids differ */
-		test_sleep_ms(10);
-		n_now = daemon_children(d, "worker", now);
-		same = 0;
-		for (j = 0; j < n_now * n_old; j++)
-			same += now[j / n_old] == old[j % n_old];
-		if (n_now > 0 && same == 0)
-			return;
-	}
-	world_die("reload changed no worker");
+	WAIT_UNTIL(log_count(d, "\"reloaded") > before);
+	if (log_count(d, "\"reloaded") == before)
+		world_die("no reload:\n%s", daemon_log(d));
 }
 
 void daemon_free(struct daemon **dp)

@@ -48,7 +48,7 @@ void daemon_spawn(struct daemon *d); /* exec, does not wait */
 bool daemon_wait_ready(struct daemon *d, unsigned timeout_ms);
 /* Sends sig to the master, waits for its end; wait(2) status, -1: no end. */
 int daemon_stop(struct daemon *d, int sig, unsigned timeout_ms);
-/* HUP, and waits until the log or the processes show it was done. */
+/* HUP, and waits until the log says that new workers serve. */
 void daemon_hup(struct daemon *d);
 
 /* Living children of the master whose title names the kind. */

@@ -316,11 +316,12 @@ void decide_charge(struct decide *d, const struct decide_in *in,
 		rates_return(out);
 		out->retry_after_ms = 1000;
 		refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_BUSY);
-	} else if (key_good(d, in, out) && may(d, in, out)) {
-		if (in->cost == 0)
-			quota_look(d, in, out);
-		else
-			charge(d, in, out);
+	} else if (!key_good(d, in, out) || !may(d, in, out)) {
+		rates_return(out); /* revoked since the first phase */
+	} else if (in->cost == 0) {
+		quota_look(d, in, out);
+	} else {
+		charge(d, in, out);
 	}
 	shm_leave(d->shm);
 }
@@ -343,10 +344,13 @@ void decide_address(struct decide *d, const struct tally_addr *client,
 bool decide_limit_known(const struct decide *d, struct tl_str name,
 			enum tally_scope *scope_r)
 {
-	const struct shm_limit *l = shm_policy_limit(shm_policy(d->shm), name);
+	const struct shm_limit *l;
 
+	shm_enter(d->shm);
+	l = shm_policy_limit(shm_policy(d->shm), name);
 	if (l != NULL)
 		*scope_r = (enum tally_scope)l->scope;
+	shm_leave(d->shm);
 	return l != NULL;
 }
 

@@ -11,7 +11,8 @@
 #include "shm/dirty.h"
 #include "shm/usage.h"
 
-#define RECORDS_PER_WORD (64 * SHM_PERIODS)
+/* At most: each metric of a place may carry another day. */
+#define RECORDS_PER_WORD (64 * SHM_PERIODS * SHM_METRICS)
 
 uint64_t shm_scan_begin(struct shm *s, struct shm_scan *scan, bool full)
 {
@@ -23,6 +24,11 @@ uint64_t shm_scan_begin(struct shm *s, struct shm_scan *scan, bool full)
 		tl_assert(atomic_load(&s->batches[i].state) != SHM_B_SEALED);
 	*scan = (struct shm_scan){ .full = full };
 	return atomic_fetch_add(&s->head->flush_gen, 1) + 1;
+}
+
+static uint32_t generation_of(const struct shm_key *k)
+{
+	return (uint32_t)(atomic_load(&k->state) >> 8) & 0xff;
 }
 
 /* One record per day that has something; metrics of one place may carry
@@ -50,7 +56,7 @@ static void add_place(struct shm_batch *b, const struct shm *s, uint32_t key,
 		memcpy(r->user_id, s->users[user].user_id, 16);
 		r->day = shm_period_of(cell[m]);
 		r->key = key;
-		r->key_gen = (uint32_t)(atomic_load(&k->state) >> 8) & 0xff;
+		r->key_gen = generation_of(k);
 		r->last_used_ms = atomic_load(&k->last_used_ms);
 		for (q = m; q < SHM_METRICS; q++) {
 			if (shm_period_of(cell[q]) != r->day)
@@ -76,6 +82,7 @@ static void add_touch(struct shm_batch *b, const struct shm *s, uint32_t key)
 	memcpy(r->key_id, k->key_id, 16);
 	memcpy(r->user_id, s->users[atomic_load(&k->user)].user_id, 16);
 	r->key = key;
+	r->key_gen = generation_of(k);
 	r->last_used_ms = last;
 }
 
@@ -103,8 +110,9 @@ static bool fill_records(struct shm *s, struct shm_scan *scan,
 	for (; scan->next_word < words; scan->next_word++) {
 		if (b->n_records + RECORDS_PER_WORD > SHM_BATCH_RECORDS)
 			return false;
-		bits = atomic_load_explicit(&s->dirty[scan->next_word],
-					    memory_order_relaxed);
+		/* seq_cst: a strict answer waits for the scan that began after
+		 * its bit was set, so that scan must see it */
+		bits = atomic_load(&s->dirty[scan->next_word]);
 		if (bits != 0)
 			bits = atomic_exchange(&s->dirty[scan->next_word], 0);
 		if (scan->full)
@@ -190,7 +198,7 @@ static struct shm_batch *free_slot(struct shm *s)
 struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan)
 {
 	struct shm_batch *b = free_slot(s);
-	bool records_done;
+	bool records_done, idems_done;
 
 	if (b == NULL || scan->done)
 		return NULL;
@@ -200,8 +208,9 @@ struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan)
 	records_done = fill_records(s, scan, b);
 	/* after the cells were read, hence covering each charge in them; a
 	 * later batch of this scan looks again for what came meanwhile */
-	scan->done = fill_idems(s, scan, b) && records_done;
-	if (!scan->done && !scan->full)
+	idems_done = fill_idems(s, scan, b);
+	scan->done = idems_done && records_done;
+	if (!scan->done && (idems_done || !scan->full))
 		scan->next_idem_word = 0;
 	if (b->n_records + b->n_idems == 0) {
 		atomic_store(&b->state, SHM_B_FREE);
@@ -244,6 +253,10 @@ void shm_batch_confirm(struct shm *s, struct shm_batch *b)
 		const struct shm_record *r = &b->records[i];
 		struct shm_key *k = &s->keys[r->key];
 
+		/* all was stored before a kill, and the place has been given
+		 * to another key since */
+		if (generation_of(k) != r->key_gen)
+			continue;
 		/* absolute values: doing it twice is harmless */
 		for (m = 0; m < SHM_METRICS; m++)
 			if (r->delta[m] != 0)

@@ -72,11 +72,14 @@ bool shm_negative_claim(struct shm *s, const struct tally_digest *d,
 	if (atomic_load(&n->tag) == tag && until > now_mono_ms &&
 	    shm_identity_alive(s, atomic_load(&n->owner)))
 		return false;
+	/* expired until whole: a note that is half the old one would call a
+	 * key unknown that is not */
 	if (!atomic_compare_exchange_strong(&n->until_mono_ms, &until,
-					    now_mono_ms + LOAD_LIMIT_MS))
+					    now_mono_ms))
 		return false;
 	atomic_store(&n->owner, s->identity);
 	atomic_store(&n->tag, tag);
+	atomic_store(&n->until_mono_ms, now_mono_ms + LOAD_LIMIT_MS);
 	return true;
 }
 

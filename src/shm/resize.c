@@ -47,7 +47,9 @@ static uint32_t copy_entry(const struct entry_table *from,
 	b = to->base + (size_t)j * to->stride;
 	memcpy(b + 8, a + 8, from->stride - 8); /* all but the state word */
 	atomic_store(entry_state_of(to, j), entry_word(SHM_LIVE, 1, 0, 0));
-	if (hash != 0 && !dir_insert(to, hash, 1, j))
+	if (hash == 0) /* found through another one: not counted */
+		return j;
+	if (!dir_insert(to, hash, 1, j))
 		return SHM_NONE;
 	atomic_fetch_add(to->live, 1);
 	return j;
@@ -138,21 +140,29 @@ static enum tl_status copy_keys(struct shm *src, struct shm *dst,
 	uint64_t now_ns = tl_mono_ns();
 	struct entry_table from, to;
 	struct shm_key *k;
+	bool live;
 
 	entry_keys(src, &from);
 	entry_keys(dst, &to);
 	for (i = 0; i < n; i++) {
 		user = atomic_load(&src->keys[i].user);
-		if (entry_state(atomic_load(&src->keys[i].state)) != SHM_LIVE ||
+		/* RETIRED after shm_verify: has usage to hand over */
+		if (entry_state(atomic_load(&src->keys[i].state)) < SHM_LIVE ||
 		    user_map[user] == SHM_NONE)
 			continue;
+		live = entry_state(atomic_load(&src->keys[i].state)) ==
+		       SHM_LIVE;
 		j = copy_entry(&from, &to, dst, i,
-			       dir_hash(dst, src->keys[i].digest, 32));
+			       live ? dir_hash(dst, src->keys[i].digest, 32)
+				    : 0);
 		if (j == SHM_NONE)
 			return tl_err_set(err, TL_FULL,
 					  "the live keys do not fit; raise "
 					  "shm.max_keys");
 		k = &dst->keys[j];
+		if (!live)
+			atomic_store(&k->state,
+				     entry_word(SHM_RETIRED, 1, 0, 0));
 		atomic_store(&k->user, user_map[user]);
 		atomic_store(&k->extras,
 			     map_extras(extras_map, atomic_load(&k->extras)));
@@ -228,6 +238,7 @@ static void copy_head(const struct shm *src, struct shm *dst)
 	atomic_store(&b->next_seq, atomic_load(&a->next_seq));
 	atomic_store(&b->flush_gen, atomic_load(&a->flush_gen));
 	atomic_store(&b->committed_gen, atomic_load(&a->committed_gen));
+	atomic_store(&b->sweep, atomic_load(&a->sweep));
 	atomic_store(&b->idem_floor_ms, atomic_load(&a->idem_floor_ms));
 	atomic_store(&b->policy_gen, atomic_load(&a->policy_gen) & 1);
 	memcpy(dst->policies, src->policies, 2 * sizeof(struct shm_policy));
@@ -274,7 +285,9 @@ enum tl_status shm_resize(const char *instance, const struct shm_sizes *z,
 				  "a batch is on its way; start once with the "
 				  "former sizes, then change them");
 	shm_name(instance, name);
-	snprintf(new_name, sizeof(new_name), "/tallyd.new%d", (int)getpid());
+	/* one that a killed master left in the middle of this */
+	snprintf(new_name, sizeof(new_name), "/new.%.50s", name + 1);
+	shm_unlink_name(new_name);
 	st = segment_create(new_name, z, &(*shm)->head->k, &dst, err);
 	if (st == TL_OK)
 		st = copy_all(*shm, dst, err);

@@ -271,7 +271,9 @@ enum tl_status segment_create(const char *name, const struct shm_sizes *z,
 		goto out;
 	}
 	/* without this a full tmpfs kills a worker with SIGBUS later */
-	rc = posix_fallocate(fd, 0, (off_t)k.total_bytes);
+	do
+		rc = posix_fallocate(fd, 0, (off_t)k.total_bytes);
+	while (rc == EINTR);
 	if (rc != 0) {
 		errno = rc;
 		st = rc == ENOSPC ? no_room(err, k.total_bytes)
@@ -393,8 +395,13 @@ enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 	if (st == TL_SYSTEM)
 		return st;
 	if (st != TL_OK) {
+		struct tl_err why;
+
 		*found_r = SHM_FOUND_OTHER;
-		return shm_make_fresh(instance, z, shm_r, NULL);
+		st = shm_make_fresh(instance, z, shm_r, &why);
+		if (st != TL_OK && err != NULL)
+			*err = why; /* what stops us; else what was found */
+		return st;
 	}
 	state = atomic_load(&s->head->state);
 	if (state != SHM_READY && state != SHM_CLEAN) {
@@ -408,6 +415,8 @@ enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 			   (state == SHM_CLEAN ? SHM_FOUND_CLEAN
 					       : SHM_FOUND_READY) :
 			   SHM_FOUND_RESIZE;
+	/* in use again: a kill from here on must not find it CLEAN */
+	atomic_store(&s->head->state, SHM_READY);
 	*shm_r = s;
 	return TL_OK;
 }

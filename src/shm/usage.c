@@ -57,8 +57,10 @@ enum tl_status shm_usage_add(struct shm *s, uint32_t key, uint32_t day,
 	uint64_t base = shm_count_in(atomic_load(&k->base), day);
 	uint32_t m;
 
+	/* the credits cell is written, hence re-tagged, even by 0 credits */
 	for (m = 0; m < SHM_METRICS; m++)
-		if (delta[m] != 0 && !cell_takes(k, day, m)) {
+		if ((delta[m] != 0 || m == SHM_CREDITS) &&
+		    !cell_takes(k, day, m)) {
 			shm_count(s, SHM_C_CELL_BUSY, 1);
 			return TL_BUSY;
 		}

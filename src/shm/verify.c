@@ -2,6 +2,8 @@
  * verify.c - is a segment whose master died whole?  And what can be saved
  * from one that is not.  No other process runs meanwhile.
  */
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "shm/dirty.h"
 #include "shm/entry.h"
@@ -42,8 +44,8 @@ static enum tl_status check_dir(const struct entry_table *t, uint8_t *seen,
 	return TL_OK;
 }
 
-/* No process is left: DYING goes back, INIT and what nobody finds are free;
- * the free list is made anew. */
+/* No process is left: INIT and what nobody finds are free; the free list is
+ * made anew. */
 static void rebuild(struct shm *s, const struct entry_table *t,
 		    const uint8_t *seen, bool (*keep)(struct shm *, uint32_t))
 {
@@ -95,10 +97,34 @@ static bool keep_none(struct shm *s, uint32_t i)
 }
 
 /* A chain is several entries; only heads stand in the directory. */
-static bool keep_chain(struct shm *s, uint32_t i)
+static enum tl_status see_chains(struct shm *s, uint8_t *seen,
+				 struct tl_err *err)
 {
-	return entry_state(atomic_load(&s->extras[i].state)) == SHM_LIVE &&
-	       s->extras[i].hash == 0;
+	uint32_t n = (uint32_t)atomic_load(&s->head->extras_fresh), i, at;
+
+	for (i = 0; i < n; i++) {
+		if (!seen[i] || s->extras[i].hash == 0)
+			continue;
+		for (at = s->extras[i].next; at != 0;
+		     at = s->extras[at - 1].next)
+			if (at > n || seen[at - 1]++ != 0 ||
+			    entry_state(atomic_load(
+				    &s->extras[at - 1].state)) != SHM_LIVE)
+				return tl_err_set(err, TL_BROKEN,
+						  "extra %u: its chain is "
+						  "broken",
+						  i);
+	}
+	return TL_OK;
+}
+
+/* A janitor died over it; whether it goes is judged anew. */
+static void undo_dying(const struct entry_table *t)
+{
+	uint32_t n = (uint32_t)atomic_load(t->fresh), i;
+
+	for (i = 0; i < n; i++)
+		(void)entry_keep(entry_state_of(t, i));
 }
 
 static enum tl_status check_keys(struct shm *s, struct tl_err *err)
@@ -139,14 +165,40 @@ static enum tl_status check_table(struct shm *s, const struct entry_table *t,
 	uint8_t *seen = tl_alloc(t->n + 1);
 	enum tl_status st = TL_BROKEN;
 
-	if (atomic_load(t->fresh) > t->n)
+	if (atomic_load(t->fresh) > t->n) {
 		tl_err_set(err, TL_BROKEN, "more %ss than fit", what);
-	else
+	} else {
+		undo_dying(t);
 		st = check_dir(t, seen, what, err);
+	}
+	if (st == TL_OK && t->dir == s->extras_dir)
+		st = see_chains(s, seen, err);
 	if (st == TL_OK)
 		rebuild(s, t, seen, keep);
 	tl_free(seen);
 	return st;
+}
+
+/* What a LIVE key names must be LIVE as well, or it would soon be another's. */
+static enum tl_status check_names(struct shm *s, struct tl_err *err)
+{
+	uint32_t n = (uint32_t)atomic_load(&s->head->key_fresh), i, x;
+
+	for (i = 0; i < n; i++) {
+		const struct shm_key *k = &s->keys[i];
+
+		if (entry_state(atomic_load(&k->state)) != SHM_LIVE)
+			continue;
+		x = atomic_load(&k->extras);
+		if (entry_state(atomic_load(
+			    &s->users[atomic_load(&k->user)].state)) !=
+			    SHM_LIVE ||
+		    (x != 0 && entry_state(atomic_load(
+				       &s->extras[x - 1].state)) != SHM_LIVE))
+			return tl_err_set(err, TL_BROKEN,
+					  "key %u names what is gone", i);
+	}
+	return TL_OK;
 }
 
 enum tl_status shm_verify(struct shm *s, struct tl_err *err)
@@ -164,11 +216,14 @@ enum tl_status shm_verify(struct shm *s, struct tl_err *err)
 		st = check_table(s, &t, "key", key_has_pending, err);
 	entry_extras(s, &t);
 	if (st == TL_OK)
-		st = check_table(s, &t, "extra", keep_chain, err);
+		st = check_table(s, &t, "extra", keep_none, err);
+	if (st == TL_OK)
+		st = check_names(s, err);
 	if (st != TL_OK)
 		return st;
 	for (i = 0; i < SHM_SLOTS; i++)
-		if (atomic_load(&s->slots[i].state) != SHM_SLOT_FREE)
+		if (atomic_load(&s->slots[i].state) != SHM_SLOT_FREE &&
+		    atomic_load(&s->slots[i].pid) != (uint64_t)getpid())
 			shm_slot_reap(s, i);
 	shm_stripes_init(s);
 	atomic_store(&s->head->strict_waiting, 0);

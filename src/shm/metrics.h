@@ -1,8 +1,8 @@
 /*
- * metrics.h - counters, one page a process, one writer a page.
+ * metrics.h - counters, one page a slot, one writer a page.
  *
- * Never reset within an epoch; readers add up all slots.  A dead process's
- * page is folded into the departed page (slot SHM_SLOT_DEPARTED).
+ * Never reset within an epoch; readers add up all slots.  The next process
+ * of a slot goes on with its page, so a sum never falls.
  */
 #ifndef TALLY_SHM_METRICS_H
 #define TALLY_SHM_METRICS_H
@@ -10,7 +10,7 @@
 #include "shm/shm.h"
 
 #define SHM_SLOT_MASTER	  0
-#define SHM_SLOT_DEPARTED (SHM_SLOTS - 1)
+#define SHM_SLOT_DEPARTED (SHM_SLOTS - 1) /* no process takes it */
 
 enum shm_counter {
 	SHM_C_REQUESTS,	    /* HTTP requests answered */

@@ -102,7 +102,7 @@ void shm_slot_take(struct shm *s, uint32_t slot, const char *kind,
 		   uint32_t number, uint64_t spawn);
 void shm_slot_set_state(struct shm *s, enum shm_slot_state st);
 void shm_slot_beat(struct shm *s); /* heartbeat, once a second */
-/* Master, after waitpid: folds metrics, frees claims, asks a full scan. */
+/* Master, after waitpid: frees claims and epoch, asks a full scan. */
 void shm_slot_reap(struct shm *s, uint32_t slot);
 /* Worker, runner: constants, policies and foreign metrics become read-only. */
 void shm_protect_child(struct shm *s);

@@ -65,28 +65,6 @@ void shm_slot_beat(struct shm *s)
 	atomic_store(&s->slots[s->slot].beat_mono_ms, tl_mono_ms());
 }
 
-/*
- * Folds the dead one's counters into the departed page.  Its own page goes
- * to zero word by word, each added before it is cleared: a reader may see
- * one counter twice for an instant, never less than before.
- */
-static void fold_metrics(struct shm *s, uint32_t slot)
-{
-	struct shm_metrics *from = &s->metrics[slot];
-	struct shm_metrics *to = &s->metrics[SHM_SLOT_DEPARTED];
-	uint32_t i;
-
-	for (i = 0; i < SHM_COUNTERS; i++) {
-		uint64_t v = atomic_load(&from->counter[i]);
-
-		if (v == 0)
-			continue;
-		if (i != SHM_C_CONNECTIONS_OPEN_DELTA)
-			atomic_fetch_add(&to->counter[i], v);
-		atomic_store(&from->counter[i], 0);
-	}
-}
-
 void shm_slot_reap(struct shm *s, uint32_t slot)
 {
 	struct shm_slot *p = &s->slots[slot];
@@ -94,7 +72,10 @@ void shm_slot_reap(struct shm *s, uint32_t slot)
 	atomic_store(&p->state, SHM_SLOT_DEAD);
 	atomic_store(&p->gc_epoch, SHM_EPOCH_IDLE);
 	atomic_store(&p->pid, 0);
-	fold_metrics(s, slot);
+	/* its counters stay and its successor goes on with them: moved
+	 * elsewhere, a reader could see them twice or not at all */
+	atomic_store(&s->metrics[slot].counter[SHM_C_CONNECTIONS_OPEN_DELTA],
+		     0);
 	/* its dirty bits may be missing, its claims are free again */
 	atomic_store(&s->head->full_scan_wanted, 1);
 }

@@ -91,6 +91,7 @@ bool http_strict_park(struct req *req)
 	static const struct timeval tv = { 0, LOOK_MS * 1000 };
 	struct http *h = req->http;
 	struct http_req_priv *p = req->priv;
+	uint64_t one = 1;
 
 	if (h->strict == NULL || committed(h, req->commit_gen))
 		return false;
@@ -104,20 +105,22 @@ bool http_strict_park(struct req *req)
 		event_add(h->strict->timer, &tv);
 	tl_list_append(&h->strict->parked, &p->parked);
 	atomic_fetch_add(&h->shm->head->strict_waiting, 1);
+	/*
+	 * Only now: a flusher that is woken before it can see somebody wait
+	 * goes back to sleep until its interval is over.
+	 */
+	if (h->flusher_eventfd >= 0 &&
+	    write(h->flusher_eventfd, &one, sizeof(one)) < 0)
+		return true; /* full: the flusher is awake already */
 	return true;
 }
 
 void req_charged(struct req *req, const struct decide_out *d)
 {
 	struct http *h = req->http;
-	uint64_t one = 1;
 
-	if (!d->charged || h->strict == NULL)
-		return;
-	req->commit_gen = atomic_load(&h->shm->head->flush_gen) + 1;
-	if (h->flusher_eventfd >= 0 &&
-	    write(h->flusher_eventfd, &one, sizeof(one)) < 0)
-		return; /* full: the flusher is awake already */
+	if (d->charged && h->strict != NULL)
+		req->commit_gen = atomic_load(&h->shm->head->flush_gen) + 1;
 }
 
 enum tl_status http_strict_init(struct http *h, struct tl_err *err)

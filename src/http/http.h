@@ -171,7 +171,7 @@ enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
 /* Runs fn(req) as a coroutine with the request's deadline.  False: there are
  * too many; the 503 is sent. */
 bool req_spawn(struct req *req, void (*fn)(struct req *req));
-/* Fills d.digest etc. and, after a charge in strict mode, sets commit_gen
+/* After a charge in strict mode: sets commit_gen, so that the reply waits
  * and wakes the flusher.  Call it after each charging decision. */
 void req_charged(struct req *req, const struct decide_out *d);
 

@@ -109,9 +109,8 @@ bool http_strict_park(struct req *req)
 	 * Only now: a flusher that is woken before it can see somebody wait
 	 * goes back to sleep until its interval is over.
 	 */
-	if (h->flusher_eventfd >= 0 &&
-	    write(h->flusher_eventfd, &one, sizeof(one)) < 0)
-		return true; /* full: the flusher is awake already */
+	if (h->flusher_eventfd >= 0) /* full: it is awake already */
+		(void)!write(h->flusher_eventfd, &one, sizeof(one));
 	return true;
 }
 

@@ -66,6 +66,7 @@ static bool put_plain(struct tl_buf *b, const char *fmt, va_list ap)
 	return true;
 }
 
+TL_PRINTF(2, 0)
 static void put_printf(struct tl_buf *b, const char *fmt, va_list ap)
 {
 	va_list again;

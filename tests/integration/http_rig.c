@@ -167,7 +167,7 @@ static void serve(int listen_fd, rig_tweak_fn tweak, const char *log_path)
 	event_config_free(ec);
 	if (log_open(log_path, &err) != TL_OK ||
 	    co_init(base, 64, &err) != TL_OK ||
-	    conf_load(&(struct conf_source){ NULL }, &conf, &err) != TL_OK)
+	    conf_load(&(struct conf_source){ .file = NULL }, &conf, &err) != TL_OK)
 		_exit(1);
 	if (tweak != NULL)
 		tweak(conf);

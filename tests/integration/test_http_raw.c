@@ -15,9 +15,14 @@ static struct rig rig;
 
 static void allow_an_origin(struct conf *conf)
 {
-	conf->server.allowed_origins.items = tl_alloc_array(1, sizeof(char *));
-	conf->server.allowed_origins.items[0] = tl_strdup("https://a.test");
-	conf->server.allowed_origins.n = 1;
+	struct conf_strings *o = &conf->server.allowed_origins;
+
+	for (size_t i = 0; i < o->n; i++)
+		tl_free(o->items[i]);
+	tl_free(o->items);
+	o->items = tl_alloc_array(1, sizeof(char *));
+	o->items[0] = tl_strdup("https://a.test");
+	o->n = 1;
 }
 
 static void setup(void)

@@ -85,7 +85,8 @@ struct flush {
 
 	/* load.c, changes.c */
 	enum load_state load_state;
-	bool refresh_after; /* LOAD_OPEN goes on to LOAD_REFRESH */
+	bool restart_wanted; /* as soon as it is open: from LOAD_TAIL on */
+	bool refresh_after;  /* LOAD_OPEN goes on to LOAD_REFRESH */
 	int64_t change_xid, change_id;
 	struct tl_uuid page_key; /* LOAD_TODAY: after this one */
 	uint32_t page_hand;      /* LOAD_REFRESH: from this index */

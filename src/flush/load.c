@@ -305,10 +305,10 @@ static bool may_begin(struct flush *f)
 	return sp.old_records == 0 && (sp.records == 0 || f->ready_told);
 }
 
+/* Only a note: the step that runs just now would step over a new state. */
 void load_restart(struct flush *f)
 {
-	if (f->load_state > LOAD_TAIL)
-		f->load_state = LOAD_TAIL;
+	f->restart_wanted = true;
 	flush_task_at(&f->load, FLUSH_NOW);
 }
 
@@ -330,12 +330,15 @@ static uint64_t watch(struct flush *f, enum tl_status *st_r, struct tl_err *err)
 
 uint64_t load_step(struct flush *f)
 {
-	enum load_state state = f->load_state;
 	enum tl_status st = TL_OK;
 	uint64_t due = FLUSH_NOW;
 	struct tl_err err;
 
-	switch (state) {
+	if (f->restart_wanted && f->load_state >= LOAD_REFRESH) {
+		f->restart_wanted = false;
+		f->load_state = LOAD_TAIL;
+	}
+	switch (f->load_state) {
 	case LOAD_WAIT:
 		if (!may_begin(f))
 			return tl_mono_ms() + 20;

@@ -1,4 +1,5 @@
-#define _GNU_SOURCE
+#include "config.h"
+
 #include "flush_harness.h"
 
 #include <fcntl.h>
@@ -14,6 +15,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef TALLY_SANITIZERS
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include <event2/event.h>
 
@@ -206,6 +210,16 @@ static void on_term(evutil_socket_t fd, short events, void *arg)
 	flush_drain(arg, on_drained, co_base());
 }
 
+/* The process ends by _exit, which would skip the look of the sanitizer. */
+static bool leaks(void)
+{
+#ifdef TALLY_SANITIZERS
+	return __lsan_do_recoverable_leak_check() != 0;
+#else
+	return false;
+#endif
+}
+
 static _Noreturn void flusher_main(void)
 {
 	struct event_base *base = event_base_new();
@@ -244,7 +258,8 @@ static _Noreturn void flusher_main(void)
 	co_deinit();
 	event_free(term);
 	event_base_free(base);
-	_exit(drained_as);
+	tl_free(log);
+	_exit(leaks() ? EXIT_LEAKS : drained_as);
 }
 
 void flusher_start(void)

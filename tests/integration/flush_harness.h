@@ -21,9 +21,10 @@
 #include "shm/metrics.h"
 #include "shm/usage.h"
 
-#define EXIT_CLEAN   0  /* of the flusher: drained, nothing left */
-#define EXIT_LEFT    3  /* drained, usage stays in the segment */
-#define EXIT_FAILED  4  /* it said that it can not go on */
+#define EXIT_CLEAN   0 /* of the flusher: drained, nothing left */
+#define EXIT_LEFT    3 /* drained, usage stays in the segment */
+#define EXIT_FAILED  4 /* it said that it can not go on */
+#define EXIT_LEAKS   10
 #define BASE_CREDITS 10 /* what each key has in the database at the start */
 
 extern struct pgtest *server;

@@ -101,7 +101,7 @@ build_in() { # DIR CONFIGURE-ARGUMENTS...
 	shift
 	mkdir -p "$dir"
 	if prepare_build "$source_dir" "$dir" --enable-werror "$@" >"$log" 2>&1 &&
-		make -s -C "$dir" -j"$jobs" all >>"$log" 2>&1; then
+		quiet_make "$dir" -j"$jobs" all >>"$log" 2>&1; then
 		pass
 	else
 		fail "build in $dir"
@@ -115,7 +115,7 @@ run_tests() { # DIR MAKE-ARGUMENTS...
 	local dir=$1 trs
 	shift
 	find "$dir" -name '*.trs' -delete
-	make -s -C "$dir" -j"$jobs" check "$@" >"$dir.check.log" 2>&1
+	quiet_make "$dir" -j"$jobs" check "$@" >"$dir.check.log" 2>&1
 	if [ -z "$(find "$dir" -name '*.trs' -print -quit)" ]; then
 		fail "make check in $dir"
 		tail -n 40 "$dir.check.log"
@@ -145,7 +145,7 @@ stage_check() {
 
 stage_clang() {
 	build_in "$build-clang" CC=clang &&
-		check_one "test programs with clang" make -s -C "$build-clang" \
+		check_one "test programs with clang" quiet_make "$build-clang" \
 			-j"$jobs" check TESTS=
 }
 

@@ -95,3 +95,9 @@ prepare_build() {
 		touch "$build/config.status"
 	fi
 }
+
+quiet_make() { # DIR ARGUMENTS...
+	local dir=$1
+	shift
+	make -s -C "$dir" --no-print-directory V=1 ARFLAGS=cr "$@"
+}

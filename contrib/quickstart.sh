@@ -155,8 +155,8 @@ banner() {
 
 write_env() { # PID
 	local db
-	db=$(setting url)
-	[ -n "$db" ] || db=$(cat "$state/pg/url")
+	db=$("$state/install/bin/tallyctl" -c "$conf" database) ||
+		die "tallyctl does not know the database"
 	{
 		printf 'TALLYD_URL=%q\n' "$(url)"
 		printf 'TALLYD_DEMO_KEY=%q\n' codexible_demo_pro_2026
@@ -174,31 +174,47 @@ build() {
 	install_packages "${BUILD_PACKAGES[@]}"
 	prepare_build "$source_dir" "$build" --prefix="$install" \
 		--localstatedir="$state/var" ${CC:+"CC=$CC"}
-	make -s -C "$build" -j"$(nproc)" all ||
+	[ -x "$install/sbin/tallyd" ] || echo "building in $build"
+	quiet_make "$build" -j"$(nproc)" all ||
 		die "the build failed, see above"
 	if [ ! -x "$install/sbin/tallyd" ] ||
 		[ -n "$(find "$build" -maxdepth 1 -name 'tally*' -type f \
 			-newer "$install/sbin/tallyd")" ]; then
-		make -s -C "$build" install >/dev/null
+		quiet_make "$build" install >/dev/null
 	fi
+}
+
+# A line of the file holds 190 bytes; a longer value goes on in the next.
+conf_line() { # KEY VALUE
+	local rest=$2
+	printf '%s = ' "$1"
+	while [ "${#rest}" -gt 80 ]; do
+		printf '%s\\\n\t' "${rest:0:80}"
+		rest=${rest:80}
+	done
+	printf '%s\n' "$rest"
 }
 
 write_conf() {
 	[ -f "$conf" ] && return
-	cat >"$conf.new" <<-EOF
-	# Made by quickstart.sh; yours from now on.  See tallyd.conf(5) and
-	# $state/install/etc/tallyd/tallyd.conf for all settings.
-	[server]
-	listen = ${listen:-127.0.0.1:3001}
-	state_dir = $state
-	pid_file = $state/tallyd.pid
-	${workers:+workers = $workers}
+	{
+		cat <<-'EOF'
+		# Made by quickstart.sh; yours from now on.  See tallyd.conf(5);
+		# install/etc/tallyd/tallyd.conf beside this file has all settings.
+		[server]
+		EOF
+		conf_line listen "${listen:-127.0.0.1:3001}"
+		conf_line state_dir "$state"
+		conf_line pid_file "$state/tallyd.pid"
+		[ -z "$workers" ] || conf_line workers "$workers"
+		cat <<-'EOF'
 
-	[database]
-	# empty: a private PostgreSQL under $state/pg
-	url =
-	seed_demo = yes
-	EOF
+		[database]
+		# empty: a private PostgreSQL in pg/, beside this file
+		url =
+		seed_demo = yes
+		EOF
+	} >"$conf.new"
 	mv "$conf.new" "$conf"
 }
 

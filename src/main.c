@@ -84,11 +84,15 @@ static int parse(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* The title takes the place of argv: what is kept must be copied before. */
+/* The title takes the place of argv, and a daemon's directory is another one
+ * at a reload: what is kept is copied, the file by its whole path. */
 static void keep_options(struct options *o)
 {
+	char *whole = o->file != NULL ? realpath(o->file, NULL) : NULL;
+
 	if (o->file != NULL)
-		o->file = tl_strdup(o->file);
+		o->file = tl_strdup(whole != NULL ? whole : o->file);
+	free(whole);
 	for (size_t i = 0; i < o->n_overrides; i++)
 		o->overrides[i] = tl_strdup(o->overrides[i]);
 }
@@ -121,14 +125,46 @@ static int test(const struct conf *conf)
 	return 0;
 }
 
-/*
- * The parent stays until the child serves, so that a script that starts us
- * knows how it went.  Returns in the child, with the descriptor to tell.
- */
+/* In the parent, which stays until the child serves, so that a script that
+ * starts us knows how it went. */
+static _Noreturn void await_start(pid_t pid, int fd)
+{
+	char words[512];
+	ssize_t n = read(fd, words, sizeof(words) - 1);
+	int status = 0;
+
+	if (n == 1)
+		_exit(0);
+	if (n > 0) {
+		words[n] = '\0';
+		fprintf(stderr, "tallyd: %s\n", words);
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+}
+
+/* Whoever reads our output must see its end, so none of it is kept; errors
+ * only where the log goes there. */
+static void leave_terminal(bool keep_stderr)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, 0);
+		dup2(null, 1);
+		if (!keep_stderr)
+			dup2(null, 2);
+		close(null);
+	}
+	if (chdir("/") < 0)
+		log_warn("cannot change to '/': %s", strerror(errno));
+}
+
+/* Returns in the child, with the descriptor to tell. */
 static int to_background(void)
 {
-	int fds[2], null, status;
-	char word = 0;
+	int fds[2];
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
@@ -137,22 +173,10 @@ static int to_background(void)
 	}
 	if (pid > 0) {
 		close(fds[1]);
-		if (read(fds[0], &word, 1) == 1)
-			_exit(0);
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+		await_start(pid, fds[0]);
 	}
 	close(fds[0]);
 	setsid();
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-		close(null);
-	}
-	if (chdir("/") < 0)
-		fprintf(stderr, "tallyd: cannot change to /\n");
 	return fds[1];
 }
 
@@ -184,6 +208,8 @@ static int run(struct options *o)
 		conf_free(&mo.conf);
 		return EXIT_CONFIG;
 	}
+	if (o->daemonize)
+		leave_terminal(mo.conf->log.file[0] == '\0');
 	code = master_run(&mo);
 	log_close();
 	return code;

@@ -520,6 +520,16 @@ static void free_all(struct master *m)
 	sdnotify_deinit();
 }
 
+/* The process that waits for the start; no words mean that it went well. */
+static void tell_starter(struct master_opts *o, const char *words)
+{
+	if (o->started_fd < 0)
+		return;
+	(void)!write(o->started_fd, words, strlen(words) + 1);
+	close(o->started_fd);
+	o->started_fd = -1;
+}
+
 int master_run(struct master_opts *o)
 {
 	struct master *m = tl_alloc(sizeof(*m));
@@ -539,13 +549,11 @@ int master_run(struct master_opts *o)
 	if (st == TL_OK) {
 		log_info("serving");
 		sdnotify_ready();
-		if (o->started_fd >= 0) {
-			(void)!write(o->started_fd, "R", 1);
-			close(o->started_fd);
-		}
+		tell_starter(o, "");
 		serve(m);
 	} else if (st != TL_CANCELED) {
 		log_error("start failed: %s", err.text);
+		tell_starter(o, err.text);
 	}
 	stop(m);
 	free_all(m);

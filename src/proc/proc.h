@@ -68,7 +68,8 @@ bool proc_coroutines_end(struct event_base *base, const char *why);
 struct master_opts {
 	const struct conf_source *source; /* for reloads */
 	struct conf *conf;                /* taken */
-	int started_fd; /* one byte goes here when it serves; -1 */
+	int started_fd; /* gets the words of a failed start, or "" when it
+			 * serves; -1 */
 };
 int master_run(struct master_opts *o);
 

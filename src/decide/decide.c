@@ -3,6 +3,7 @@
 #include "decide/internal.h"
 #include "shm/entries.h"
 #include "shm/metrics.h"
+#include "shm/pause.h"
 #include "shm/usage.h"
 
 static void out_init(struct decide_out *out)
@@ -165,6 +166,7 @@ static bool charge(struct decide *d, const struct decide_in *in,
 		fill_usage(d, out);
 		return true;
 	}
+	SHM_PAUSE("decide.reserved");
 	st = shm_usage_add(s, out->key, out->day, delta,
 			   d->rules.quota_enabled && key_limit != SHM_NO_LIMIT ?
 				   key_limit :

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "shm/dirty.h"
+#include "shm/pause.h"
 #include "shm/usage.h"
 
 /* At most: each metric of a place may carry another day. */
@@ -216,6 +217,7 @@ struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan)
 		atomic_store(&b->state, SHM_B_FREE);
 		return NULL;
 	}
+	SHM_PAUSE("batch.filled");
 	b->seq = atomic_fetch_add(&s->head->next_seq, 1);
 	b->epoch = s->head->k.epoch;
 	b->scan_gen = atomic_load(&s->head->flush_gen);
@@ -253,6 +255,7 @@ void shm_batch_confirm(struct shm *s, struct shm_batch *b)
 		const struct shm_record *r = &b->records[i];
 		struct shm_key *k = &s->keys[r->key];
 
+		SHM_PAUSE("batch.confirm");
 		/* all was stored before a kill, and the place has been given
 		 * to another key since */
 		if (generation_of(k) != r->key_gen)
@@ -272,6 +275,7 @@ void shm_batch_confirm(struct shm *s, struct shm_batch *b)
 		if ((w & 0xff) == SHM_I_DONE)
 			atomic_store(st, (w & ~0xffULL) | SHM_I_FLUSHED);
 	}
+	SHM_PAUSE("batch.confirmed");
 	atomic_store(&b->state, SHM_B_FREE);
 }
 

@@ -2,6 +2,7 @@
 
 #include "shm/entry.h"
 #include "shm/extras.h"
+#include "shm/pause.h"
 #include "shm/policy.h"
 #include "shm/stripe.h"
 
@@ -309,6 +310,7 @@ enum tl_status shm_key_take_in(struct shm *s, const struct tally_key_row *row,
 			key_rules(&s->keys[i], row, extras);
 		} else
 			st = key_insert(s, row, hash, user, extras, wall_ms);
+		SHM_PAUSE("entries.inserted");
 		shm_stripe_unlock(s, hash);
 		/* stopped for minutes since they were found, they may have
 		 * gone before the key named them */

@@ -1,6 +1,7 @@
 #include "shm/entry.h"
 
 #include "base/hash.h"
+#include "shm/pause.h"
 
 bool entry_owner_alive(const struct shm *s, uint64_t w)
 {
@@ -84,11 +85,13 @@ uint32_t entry_alloc(struct shm *s, const struct entry_table *t)
 						       fresh + 1));
 		i = (uint32_t)fresh;
 	}
+	SHM_PAUSE("entry.popped");
 	state = entry_state_of(t, i);
 	atomic_store(state,
 		     entry_word(SHM_INIT,
 				(uint8_t)(entry_gen(atomic_load(state)) + 1),
 				s->slot, (uint32_t)s->identity));
+	SHM_PAUSE("entry.init");
 	return i;
 }
 
@@ -114,6 +117,7 @@ static void unlist(struct shm *s, const struct entry_table *t, uint32_t i,
 	_Atomic uint64_t *state = entry_state_of(t, i);
 
 	dir_remove(t, hash, i);
+	SHM_PAUSE("entry.unlisted");
 	atomic_store(state, entry_word(SHM_RETIRED,
 				       entry_gen(atomic_load(state)), 0,
 				       (uint32_t)shm_gc_raise(s)));
@@ -125,11 +129,13 @@ bool entry_retire(struct shm *s, const struct entry_table *t, uint32_t i,
 	_Atomic uint64_t *state = entry_state_of(t, i);
 	uint64_t w = atomic_load(state);
 
+	SHM_PAUSE("entry.dying");
 	if (entry_state(w) != SHM_DYING ||
 	    !atomic_compare_exchange_strong(
 		    state, &w,
 		    entry_word(SHM_RETIRED, entry_gen(w), 0, STILL_LISTED)))
 		return false;
+	SHM_PAUSE("entry.retired");
 	unlist(s, t, i, hash);
 	return true;
 }
@@ -176,6 +182,7 @@ bool dir_insert(const struct entry_table *t, uint64_t hash, uint8_t gen,
 	struct shm_bucket *b = &t->dir[dir_bucket(hash, 1, t->buckets)];
 	uint64_t word = dir_word(hash, gen, index);
 
+	SHM_PAUSE("entry.live");
 	if (bucket_load(a) <= bucket_load(b))
 		return bucket_put(a, word) || bucket_put(b, word);
 	return bucket_put(b, word) || bucket_put(a, word);

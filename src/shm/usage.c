@@ -2,6 +2,7 @@
 
 #include "shm/dirty.h"
 #include "shm/metrics.h"
+#include "shm/pause.h"
 
 static inline _Atomic uint64_t *cell_of(struct shm_key *k, uint32_t day,
 					uint32_t metric)
@@ -70,9 +71,11 @@ enum tl_status shm_usage_add(struct shm *s, uint32_t key, uint32_t day,
 	    !cell_add(k, day, SHM_CREDITS, delta[SHM_CREDITS],
 		      credits_max - base))
 		return TL_FULL;
+	SHM_PAUSE("usage.credits");
 	for (m = SHM_CREDITS + 1; m < SHM_METRICS; m++)
 		if (delta[m] != 0)
 			cell_add(k, day, m, delta[m], SHM_COUNT_MAX);
+	SHM_PAUSE("usage.added");
 	dirty_set(s, key);
 	shm_usage_touch(s, key, wall_ms);
 	return TL_OK;

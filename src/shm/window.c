@@ -1,6 +1,7 @@
 #include "shm/window.h"
 
 #include "base/hash.h"
+#include "shm/pause.h"
 #include "shm/stripe.h"
 
 /*
@@ -127,6 +128,7 @@ void shm_window_check(_Atomic uint64_t ring[SHM_CELLS], uint64_t window_ns,
 			continue;
 		if (sum + cost > limit)
 			break;
+		SHM_PAUSE("window.summed");
 		c = atomic_load(&ring[own]);
 		do {
 			if ((int32_t)(cell_epoch(c) - k) > 0)
@@ -138,11 +140,13 @@ void shm_window_check(_Atomic uint64_t ring[SHM_CELLS], uint64_t window_ns,
 						       cell_make(k, mine)));
 		if ((int32_t)(cell_epoch(c) - k) > 0)
 			continue;
+		SHM_PAUSE("window.added");
 		if (!ring_sum(ring, k, own, &sum) ||
 		    cell_epoch(atomic_load(&ring[own])) != k) {
 			ticket_take_back(&ring[own], k, cost);
 			continue;
 		}
+		SHM_PAUSE("window.looked");
 		sum += mine;
 		if (sum > limit) {
 			ticket_take_back(&ring[own], k, cost);
@@ -304,6 +308,7 @@ static bool window_empty(struct shm_window *w)
 
 	if (old != 0) {
 		atomic_store(&w->tag, 0);
+		SHM_PAUSE("window.unpublished");
 		if (atomic_load(&w->last_mono_ms) != last) {
 			atomic_store(&w->tag, old);
 			return false;

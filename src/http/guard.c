@@ -64,25 +64,33 @@ static size_t token_length(const char *s)
 	return s[n] == '\0' ? n : 0;
 }
 
-/* Eight bytes at a time; a tab is the one control character allowed. */
+/* Is there perhaps a byte below 0x20, or a 0x7f, among these eight? */
+static bool suspicious(const char *p)
+{
+	uint64_t v, low, del;
+
+	memcpy(&v, p, 8);
+	low = (v - 0x2020202020202020ULL) & ~v;
+	del = v ^ 0x7f7f7f7f7f7f7f7fULL;
+	del = (del - 0x0101010101010101ULL) & ~del;
+	return ((low | del) & 0x8080808080808080ULL) != 0;
+}
+
+/* Eight bytes at a time, the last eight once more where they overlap. */
 bool guard_value_clean(const char *s, size_t len)
 {
 	size_t i = 0;
 
-	for (; i + 8 <= len; i += 8) {
-		uint64_t v, low, del;
-
-		memcpy(&v, s + i, 8);
-		low = (v - 0x2020202020202020ULL) & ~v & 0x8080808080808080ULL;
-		del = v ^ 0x7f7f7f7f7f7f7f7fULL;
-		del = (del - 0x0101010101010101ULL) & ~del &
-		      0x8080808080808080ULL;
-		if ((low | del) != 0)
-			break; /* maybe: the loop below looks at each */
+	if (len >= 8) {
+		while (i + 8 <= len && !suspicious(s + i))
+			i += 8;
+		if (i + 8 > len && !suspicious(s + len - 8))
+			return true;
 	}
 	for (; i < len; i++) {
 		unsigned char c = (unsigned char)s[i];
 
+		/* a tab is the one control character allowed */
 		if ((c < 0x20 && c != '\t') || c == 0x7f)
 			return false;
 	}

@@ -11,8 +11,13 @@
 void http_put_u64(struct tl_buf *b, uint64_t v)
 {
 	char digits[20];
+	size_t n = 1;
 
-	http_put(b, digits, tl_fmt_u64(digits, v));
+	if (v < 10) /* many are: remaining, seconds, lengths */
+		digits[0] = (char)('0' + v);
+	else
+		n = tl_fmt_u64(digits, v);
+	http_put(b, digits, n);
 }
 
 /* Two of these stand in each gate reply and in its line of the log. */

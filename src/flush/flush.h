@@ -28,9 +28,8 @@ struct flush_opts {
 	const int *commit_eventfds; /* to tell workers of committed_gen */
 	uint32_t n_commit_eventfds;
 	void (*ready)(void *arg); /* once: the first request may come */
-	void (*failed)(void *arg,
-		       const char *why); /* cannot go on: gap, another
-					  * database, fenced by another host */
+	/* It can not go on: a gap, another database, fenced. */
+	void (*failed)(void *arg, const char *why);
 	void *arg;
 };
 enum tl_status flush_new(const struct flush_opts *o, struct flush **f_r,

@@ -43,8 +43,6 @@ static bool key_hold(struct decide *d, const struct decide_in *in,
 		out->user = atomic_load_explicit(&k->user,
 						 memory_order_relaxed);
 		u = &s->users[out->user];
-		__builtin_prefetch(u, 1);
-		__builtin_prefetch(&u->flags, 1);
 		if (wall_ms >= atomic_load_explicit(&k->last_used_ms,
 						    memory_order_relaxed) +
 				       1000)
@@ -302,6 +300,8 @@ void decide(struct decide *d, const struct decide_in *in,
 {
 	out_init(out);
 	out->day = shm_day(d->shm, in->mono_ns);
+	if ((in->flags & DECIDE_CHARGE) != 0)
+		out->cost = in->cost; /* asked for; `charged` tells the rest */
 	shm_enter(d->shm);
 	run(d, in, out);
 	shm_leave(d->shm);

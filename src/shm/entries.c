@@ -8,13 +8,18 @@
 
 /* All lines that a decision will touch, at once: cold, each costs a walk of
  * the page tables and a memory access (of 1.4 us, 0.4 went by waiting). */
-static inline void key_prefetch(const struct shm_key *k)
+static inline void key_prefetch(const struct shm *s, const struct shm_key *k,
+				uint32_t user)
 {
+	const struct shm_user *u = &s->users[user < s->n_users ? user : 0];
+
 	__builtin_prefetch(&k->state);
 	__builtin_prefetch(&k->flags, 1);
 	__builtin_prefetch(&k->cell[1][1], 1);
 	__builtin_prefetch(&k->ring[0], 1);
 	__builtin_prefetch(&k->ring[8], 1);
+	__builtin_prefetch(&u->state, 1);
+	__builtin_prefetch(&u->flags, 1);
 }
 
 static uint32_t key_lookup(const struct shm *s, const struct tally_digest *d,
@@ -35,13 +40,13 @@ static uint32_t key_lookup(const struct shm *s, const struct tally_digest *d,
 		for (i = 0; i < SHM_BUCKET_WORDS; i++) {
 			w = atomic_load_explicit(&b[which]->word[i],
 						 memory_order_acquire);
-			if (w == 0 || (uint32_t)(w >> 40) != print)
+			if (w == 0 || dir_word_print(w) != print)
 				continue;
 			index = dir_index(w);
 			if (index >= s->n_keys)
 				continue;
 			k = &s->keys[index];
-			key_prefetch(k);
+			key_prefetch(s, k, dir_word_hint(w));
 			if (entry_findable(atomic_load_explicit(
 				    &k->state, memory_order_acquire)) &&
 			    tl_equal_const_time(k->digest, d->b, 32))
@@ -71,7 +76,7 @@ static uint32_t user_lookup(const struct shm *s, const struct tl_uuid *id,
 		for (i = 0; i < SHM_BUCKET_WORDS; i++) {
 			w = atomic_load(&b->word[i]);
 			index = dir_index(w);
-			if (w == 0 || (uint32_t)(w >> 40) != dir_print(hash) ||
+			if (w == 0 || dir_word_print(w) != dir_print(hash) ||
 			    index >= s->n_users)
 				continue;
 			if (entry_findable(
@@ -171,7 +176,7 @@ static uint32_t user_insert(struct shm *s, const struct tally_user_row *row,
 	user_rules(s, u, row, plan, extras);
 	atomic_store(&u->state, entry_word(SHM_LIVE, gen, 0, 0));
 	user_limit(s, u, plan); /* LIVE: from here on it is walked */
-	if (!dir_insert(&t, hash, gen, i)) {
+	if (!dir_insert(&t, hash, gen, i, 0)) {
 		entry_free(&t, i);
 		return SHM_NONE;
 	}
@@ -268,7 +273,7 @@ static enum tl_status key_insert(struct shm *s, const struct tally_key_row *row,
 	}
 	key_rules(k, row, extras);
 	atomic_store(&k->state, entry_word(SHM_LIVE, gen, 0, 0));
-	if (!dir_insert(&t, hash, gen, i)) {
+	if (!dir_insert(&t, hash, gen, i, user)) {
 		entry_free(&t, i);
 		return TL_FULL;
 	}

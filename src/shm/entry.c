@@ -176,11 +176,11 @@ static bool bucket_put(struct shm_bucket *b, uint64_t word)
 }
 
 bool dir_insert(const struct entry_table *t, uint64_t hash, uint8_t gen,
-		uint32_t index)
+		uint32_t index, uint32_t hint)
 {
 	struct shm_bucket *a = &t->dir[dir_bucket(hash, 0, t->buckets)];
 	struct shm_bucket *b = &t->dir[dir_bucket(hash, 1, t->buckets)];
-	uint64_t word = dir_word(hash, gen, index);
+	uint64_t word = dir_word(hash, gen, index, hint);
 
 	SHM_PAUSE("entry.live");
 	if (bucket_load(a) <= bucket_load(b))

@@ -94,20 +94,35 @@ static inline uint32_t dir_bucket(uint64_t hash, uint32_t which,
 }
 static inline uint32_t dir_print(uint64_t hash)
 {
-	return (uint32_t)(hash >> 40);
+	return (uint32_t)(hash >> 52);
 }
-static inline uint64_t dir_word(uint64_t hash, uint8_t gen, uint32_t index)
+static inline uint64_t dir_word(uint64_t hash, uint8_t gen, uint32_t index,
+				uint32_t hint)
 {
-	return ((uint64_t)dir_print(hash) << 40) | ((uint64_t)gen << 32) |
-	       (index + 1);
+	return ((uint64_t)(hint & 0xffffff) << 40) |
+	       ((uint64_t)dir_print(hash) << 28) |
+	       ((uint64_t)(gen & 0xf) << 24) | (index + 1);
+}
+static inline uint32_t dir_word_print(uint64_t word)
+{
+	return (uint32_t)(word >> 28) & 0xfff;
+}
+static inline bool dir_word_gen_is(uint64_t word, uint8_t gen)
+{
+	return ((word >> 24) & 0xf) == (gen & 0xf);
+}
+static inline uint32_t dir_word_hint(uint64_t word)
+{
+	return (uint32_t)(word >> 40);
 }
 static inline uint32_t dir_index(uint64_t word)
 {
-	return (uint32_t)word - 1;
+	return ((uint32_t)word & 0xffffff) - 1;
 }
-/* Publishes in the emptier bucket; false: both are full. */
+/* Publishes in the emptier bucket; false: both are full.  hint: an index
+ * worth fetching together with this entry, 0 none. */
 bool dir_insert(const struct entry_table *t, uint64_t hash, uint8_t gen,
-		uint32_t index);
+		uint32_t index, uint32_t hint);
 void dir_remove(const struct entry_table *t, uint64_t hash, uint32_t index);
 uint64_t dir_hash(const struct shm *s, const void *p, uint32_t len);
 

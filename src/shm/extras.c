@@ -217,7 +217,7 @@ enum tl_status extras_intern(struct shm *s, const struct extras_source *src,
 		if (i != SHM_NONE &&
 		    !dir_insert(&t, hash,
 				entry_gen(atomic_load(&s->extras[i].state)),
-				i)) {
+				i, 0)) {
 			chain_release(s, i);
 			i = SHM_NONE;
 		}

@@ -9,7 +9,9 @@
  * Words:
  *   tagged count   period:20 | count:44     (quota, base, usage, flushed)
  *   window cell    bucket epoch:32 | count:32
- *   slot word      fingerprint:24 | generation:8 | index+1:32, 0 is empty
+ *   slot word      hint:24 | fingerprint:12 | generation:4 | index+1:24, 0 is
+ *                  empty; the hint of a key is its user's index: both can be
+ *                  fetched at once, which saves a memory access in three
  *   entry state    state:8 | generation:8 | owner slot:16 | gc epoch:32
  */
 #ifndef TALLY_SHM_LAYOUT_H
@@ -19,6 +21,7 @@
 #include <stdint.h>
 
 #define SHM_LAYOUT	   1
+#define SHM_INDEX_MAX	   ((1U << 24) - 2) /* entries of a table */
 #define SHM_MAGIC	   "TALLYSEG"
 #define SHM_SLOTS	   96	/* processes */
 #define SHM_CELLS	   16	/* window ring, N */

@@ -36,7 +36,7 @@ static bool batches_idle(const struct shm *s)
 
 static uint32_t copy_entry(const struct entry_table *from,
 			   const struct entry_table *to, struct shm *dst,
-			   uint32_t i, uint64_t hash)
+			   uint32_t i, uint64_t hash, uint32_t hint)
 {
 	uint32_t j = entry_alloc(dst, to);
 	uint8_t *a, *b;
@@ -49,7 +49,7 @@ static uint32_t copy_entry(const struct entry_table *from,
 	atomic_store(entry_state_of(to, j), entry_word(SHM_LIVE, 1, 0, 0));
 	if (hash == 0) /* found through another one: not counted */
 		return j;
-	if (!dir_insert(to, hash, 1, j))
+	if (!dir_insert(to, hash, 1, j, hint))
 		return SHM_NONE;
 	atomic_fetch_add(to->live, 1);
 	return j;
@@ -67,7 +67,8 @@ static enum tl_status copy_extras(struct shm *src, struct shm *dst,
 	for (i = 0; i < n; i++) {
 		if (entry_state(atomic_load(&src->extras[i].state)) != SHM_LIVE)
 			continue;
-		map[i] = copy_entry(&from, &to, dst, i, src->extras[i].hash);
+		map[i] = copy_entry(&from, &to, dst, i, src->extras[i].hash,
+				    0);
 		if (map[i] == SHM_NONE)
 			return tl_err_set(err, TL_FULL,
 					  "the live scopes and networks do "
@@ -101,7 +102,7 @@ static enum tl_status copy_users(struct shm *src, struct shm *dst,
 		if (entry_state(atomic_load(&src->users[i].state)) != SHM_LIVE)
 			continue;
 		map[i] = copy_entry(&from, &to, dst, i,
-				    dir_hash(dst, src->users[i].user_id, 16));
+				    dir_hash(dst, src->users[i].user_id, 16), 0);
 		if (map[i] == SHM_NONE)
 			return tl_err_set(err, TL_FULL,
 					  "the live users do not fit; raise "
@@ -154,7 +155,8 @@ static enum tl_status copy_keys(struct shm *src, struct shm *dst,
 		       SHM_LIVE;
 		j = copy_entry(&from, &to, dst, i,
 			       live ? dir_hash(dst, src->keys[i].digest, 32)
-				    : 0);
+				    : 0,
+			       user_map[user]);
 		if (j == SHM_NONE)
 			return tl_err_set(err, TL_FULL,
 					  "the live keys do not fit; raise "

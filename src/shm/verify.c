@@ -31,7 +31,7 @@ static enum tl_status check_dir(const struct entry_table *t, uint8_t *seen,
 						  what, i, t->n);
 			st = atomic_load(entry_state_of(t, i));
 			if (entry_state(st) != SHM_LIVE ||
-			    entry_gen(st) != (uint8_t)(word >> 32)) {
+			    !dir_word_gen_is(word, entry_gen(st))) {
 				atomic_store(&t->dir[b].word[w], 0);
 				continue;
 			}

@@ -21,6 +21,8 @@
 #include "base/log.h"
 #include "http/http.h"
 #include "loop/co.h"
+#include "shm/entries.h"
+#include "shm/policy.h"
 
 #define ANSWER_WAIT_MS 10000
 
@@ -109,6 +111,11 @@ static const struct route routes[] = {
 	  .auth = AUTH_NONE,
 	  .flags = ROUTE_INLINE,
 	  .handler = query },
+	{ .methods = HTTP_GET,
+	  .path = "/api/mine",
+	  .auth = AUTH_KEY,
+	  .flags = ROUTE_INLINE | ROUTE_METERED,
+	  .handler = echo },
 	{ .path = NULL },
 };
 
@@ -140,6 +147,7 @@ static struct shm *segment(const struct conf *conf, char instance[32])
 			       .window_ms = conf->limits.window_ms };
 	enum shm_found found;
 	struct tl_err err;
+	int64_t step_us;
 	struct shm *s;
 
 	(void)snprintf(instance, 32, "test-http-%d", (int)getpid());
@@ -148,7 +156,32 @@ static struct shm *segment(const struct conf *conf, char instance[32])
 		_exit(1);
 	}
 	shm_slot_take(s, 1, "worker", 0, 1);
+	(void)shm_clock_adjust(s, true, &step_us);
 	return s;
+}
+
+/* RIG_KEY: five requests a minute, three credits a day. */
+static void take_in_key(struct shm *s)
+{
+	struct tally_plan_row plan = { .plan_id.b[0] = 1,
+				       .name = TL_STR("Pro"),
+				       .daily_credit_limit = 3 };
+	struct tally_key_row row = { .key_id.b[0] = 2,
+				     .rate_limit = 5,
+				     .daily_credit_limit = -1,
+				     .user.user_id.b[0] = 3,
+				     .user.plan_id = plan.plan_id };
+	bool missing;
+	struct tl_err err;
+
+	row.user.day = (int32_t)shm_day(s, tl_mono_ns());
+	tally_key_digest(TL_STR(RIG_KEY), &row.digest);
+	if (shm_policy_set(s, NULL, 0, &plan, 1, &err) != TL_OK ||
+	    shm_key_take_in(s, &row, shm_change_gen(s), &missing, &err) !=
+		    TL_OK) {
+		fprintf(stderr, "%s\n", err.text);
+		_exit(1);
+	}
 }
 
 static void serve(int listen_fd, rig_tweak_fn tweak, const char *log_path)
@@ -167,11 +200,13 @@ static void serve(int listen_fd, rig_tweak_fn tweak, const char *log_path)
 	event_config_free(ec);
 	if (log_open(log_path, &err) != TL_OK ||
 	    co_init(base, 64, &err) != TL_OK ||
-	    conf_load(&(struct conf_source){ .file = NULL }, &conf, &err) != TL_OK)
+	    conf_load(&(struct conf_source){ .file = NULL }, &conf, &err) !=
+		    TL_OK)
 		_exit(1);
 	if (tweak != NULL)
 		tweak(conf);
 	shm = segment(conf, instance);
+	take_in_key(shm);
 	if (http_new(&(struct http_opts){ .base = base,
 					  .conf = conf,
 					  .shm = shm,

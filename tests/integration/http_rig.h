@@ -4,7 +4,8 @@
  *
  * Routes: GET,POST /echo (answers the body, or "ok"), POST /large (bodies up
  * to 256 KiB, answers their length), GET /key (length of the credential),
- * GET /item/{id}, GET /slow (a coroutine that waits 100 ms), GET /query.
+ * GET /item/{id}, GET /slow (a coroutine that waits 100 ms), GET /query,
+ * GET /api/mine (needs a key; RIG_KEY has five requests and three credits).
  */
 #ifndef TALLY_TESTS_HTTP_RIG_H
 #define TALLY_TESTS_HTTP_RIG_H
@@ -13,6 +14,8 @@
 #include <sys/types.h>
 
 struct conf;
+
+#define RIG_KEY "rig_0123456789abcdef"
 
 struct rig {
 	pid_t pid;

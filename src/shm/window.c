@@ -382,6 +382,7 @@ struct shm_window *shm_window_get(struct shm *s, struct shm_window *table,
 	w = window_find(set, tag);
 	if (w == NULL) {
 		w = window_make(set, tag, window_ms, now_mono_ms);
+		SHM_PAUSE("window.chosen");
 		if (w != NULL) {
 			atomic_store(&w->tag, 0);
 			memcpy(w->subject, subject, 16);

@@ -155,7 +155,7 @@ banner() {
 
 write_env() { # PID
 	local db
-	db=$("$state/install/bin/tallyctl" -c "$conf" database) ||
+	db=$("$state/install/sbin/tallyctl" -c "$conf" database) ||
 		die "tallyctl does not know the database"
 	{
 		printf 'TALLYD_URL=%q\n' "$(url)"

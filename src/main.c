@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "http/evmem.h"
 #include "proc/proc.h"
 #include "proc/title.h"
 #include "shm/shm.h"
@@ -220,6 +221,7 @@ int main(int argc, char **argv)
 	struct options o = { NULL, NULL, 0, false, false };
 	int code = parse(argc, argv, &o);
 
+	http_evmem_install(); /* before anything of libevent */
 	if (code < 0) {
 		keep_options(&o);
 		title_init(argc, argv);

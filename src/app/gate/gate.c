@@ -121,12 +121,9 @@ static void add_scopes(struct req *req)
 static void add_identity(struct req *req)
 {
 	struct shm *s = req_decide(req)->shm;
-	char user[TL_UUID_TEXT], key[TL_UUID_TEXT];
 
-	tl_uuid_format(&req->d.user_id, user);
-	tl_uuid_format(&req->d.key_id, key);
-	req_header_add(req, "X-Tally-User", "%s", user);
-	req_header_add(req, "X-Tally-Key", "%s", key);
+	req_header_add_uuid(req, "X-Tally-User", &req->d.user_id);
+	req_header_add_uuid(req, "X-Tally-Key", &req->d.key_id);
 	shm_enter(s);
 	if (req->d.plan < SHM_PLANS)
 		req_header_add(req, "X-Tally-Plan", "%s",

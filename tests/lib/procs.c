@@ -76,6 +76,11 @@ void shm_pause(const char *point)
 		kill(getpid(), SIGKILL);
 }
 
+void procs_breathe(void)
+{
+	shm_pause("test");
+}
+
 static pid_t start(const struct procs_job *j, uint32_t who)
 {
 	pid_t pid;

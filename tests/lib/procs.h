@@ -39,5 +39,6 @@ bool procs_die_at(struct shm *s, uint32_t slot, const char *point, uint32_t nth,
 /* From now on each point of this process and its children waits now and
  * then, up to some hundred microseconds. */
 void procs_delays(bool on);
+void procs_breathe(void); /* a point of the test's own */
 
 #endif

@@ -189,8 +189,10 @@ static void use_or_retire(struct shm *s, uint32_t who, void *arg)
 		shm_enter(s);
 		k = shm_key_find(s, &r.digest);
 		if (k != SHM_NONE) {
+			procs_breathe();
 			atomic_fetch_add(&s->keys[k].last_used_ms, 1);
 			(void)shm_key_keep(s, k);
+			procs_breathe();
 			/* idle again for the janitor */
 			atomic_store(&s->keys[k].last_used_ms, 1);
 			atomic_store(&s->keys[k].flushed_used_ms, 1);

@@ -193,12 +193,13 @@ static struct shm_window *get(uint64_t tag, uint64_t window_ms, uint64_t at_ms)
 			      window_ms, at_ms);
 }
 
-/* Tags of one set: they differ by multiples of the number of sets. */
+/* Tags of one set: they differ by multiples of the number of sets, in the
+ * bits that chose a stripe once. */
 static uint64_t tag_of(uint32_t i, uint64_t kind)
 {
 	uint64_t sets = shm->n_windows / SHM_WAYS;
 
-	return kind + (sets - kind % sets) + (1 + i) * sets;
+	return kind + (sets - kind % sets) + (((1 + i) * sets) << 44);
 }
 
 START_TEST(a_full_set_gives_idle_windows_only)
@@ -256,13 +257,20 @@ END_TEST
 
 /* Two tags of one set must not both get one place: eight places, eight tags,
  * taken by four processes at once. */
+struct meeting {
+	_Atomic uint32_t arrived;
+};
+
 static void take_places(struct shm *s, uint32_t who, void *arg)
 {
 	uint32_t sets = s->n_windows / SHM_WAYS, set;
+	struct meeting *m = arg;
 
-	(void)arg;
 	procs_delays(true);
 	for (set = 0; set < sets; set++) {
+		atomic_fetch_add(&m->arrived, 1);
+		while (atomic_load(&m->arrived) < 4 * (set + 1))
+			sched_yield();
 		get(tag_of(2 * who, 0) + set, 1000000, 5000);
 		get(tag_of(2 * who + 1, 0) + set, 1000000, 5000);
 	}

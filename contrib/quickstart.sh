@@ -88,6 +88,16 @@ await_end() { # PID SECONDS
 	return 1
 }
 
+# Children of a killed master, which deliver usage once more and leave.
+await_orphans() {
+	local exe pid
+	for exe in /proc/[0-9]*/exe; do
+		[ "$exe" -ef "$state/install/sbin/tallyd" ] || continue
+		pid=${exe#/proc/}
+		await_end "${pid%/exe}" 70 || true
+	done
+}
+
 stop() {
 	local pid
 	if pid=$(master_pid); then
@@ -97,7 +107,8 @@ stop() {
 	else
 		echo "not running"
 	fi
-	# Workers of a killed master end by themselves; its database does not.
+	await_orphans
+	# They end by themselves, the database does not.
 	if pid=$(server_pid); then
 		kill -INT "$pid"
 		await_end "$pid" 30 || kill -QUIT "$pid"
@@ -153,16 +164,25 @@ banner() {
 	EOF
 }
 
+# For a shell's "."; plain where nothing needs quoting, for simpler readers.
+env_line() { # NAME VALUE
+	if [[ $2 =~ ^[A-Za-z0-9_./:@%?=,+-]*$ ]]; then
+		printf '%s=%s\n' "$1" "$2"
+	else
+		printf '%s=%q\n' "$1" "$2"
+	fi
+}
+
 write_env() { # PID
 	local db
 	db=$("$state/install/sbin/tallyctl" -c "$conf" database) ||
 		die "tallyctl does not know the database"
 	{
-		printf 'TALLYD_URL=%q\n' "$(url)"
-		printf 'TALLYD_DEMO_KEY=%q\n' codexible_demo_pro_2026
-		printf 'TALLYD_DATABASE_URL=%q\n' "$db"
-		printf 'TALLYD_PID=%q\n' "$1"
-		printf 'TALLYD_CONF=%q\n' "$conf"
+		env_line TALLYD_URL "$(url)"
+		env_line TALLYD_DEMO_KEY codexible_demo_pro_2026
+		env_line TALLYD_DATABASE_URL "$db"
+		env_line TALLYD_PID "$1"
+		env_line TALLYD_CONF "$conf"
 	} >"$state/env.new"
 	mv "$state/env.new" "$state/env"
 }

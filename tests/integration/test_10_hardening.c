@@ -58,12 +58,12 @@ static const struct {
 		      "5\r\n"
 		      "Transfer-Encoding : chunked\r\n") "0\r\n\r\n" SMUGGLED,
 		  0, 400 },
-		{ "folded name",
+		{ "folded encoding",
 		  RAW(
-			  "POST /api/verify HTTP/1.1\r\nHost: a\r\nX-A: b\r\n"
-			  " Transfer-Encoding: chunked\r\nContent-Length: "
+			  "POST /api/verify HTTP/1.1\r\nHost: a\r\n"
+			  "Transfer-Encoding:\r\n chunked\r\nContent-Length: "
 			  "5\r\n") "0\r\n\r\n" SMUGGLED,
-		  0, 400 },
+		  0, 0 },
 		{ "length with sign",
 		  RAW("POST /api/verify HTTP/1.1\r\nHost: a\r\n"
 		      "Content-Length: +2\r\n") "{}",
@@ -129,7 +129,7 @@ static unsigned answers_to(const char *bytes, size_t len, char first[4096])
 		      "the connection stays open:\n%s", all);
 	close(fd);
 	while ((p = strstr(p, "HTTP/1.1 ")) != NULL) {
-		n++;
+		n += p[9] >= '1' && p[9] <= '5'; /* not words of a body */
 		p++;
 	}
 	snprintf(first, 4096, "%.4000s", all);
@@ -188,17 +188,19 @@ START_TEST(too_many_or_too_large_headers_are_refused)
 }
 END_TEST
 
-START_TEST(a_nul_in_a_header_is_no_way_past_the_check)
+/* evhttp cuts the value at the NUL: what lies behind it is never a key. */
+START_TEST(what_lies_behind_a_nul_is_no_key)
 {
-	static const char raw[] =
-		"GET /api/gate HTTP/1.1\r\nHost: a\r\n"
-		"Authorization: Bearer " KEY_PRO "\0evil\r\n\r\n";
+	static const char raw[] = "GET /api/gate HTTP/1.1\r\nHost: a\r\n"
+				  "Authorization: Bearer not_a_known_key\0"
+				  "\r\nX-API-Key: \0" KEY_PRO "\r\n\r\n";
 
 	up();
 
 	ck_assert(client_raw(c, raw, sizeof(raw) - 1, &r));
 
 	ck_assert(r.status == 400 || r.status == 401);
+	ck_assert_int_eq(used_today(KEY_PRO), 142);
 }
 END_TEST
 
@@ -223,6 +225,7 @@ START_TEST(a_slow_client_is_cut_off_in_total)
 
 	ck_assert_uint_lt(i, 100);
 	ck_assert_uint_ge(test_mono_ns() - start, 500000000u);
+	client_close(c);
 	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
 }
 END_TEST
@@ -372,7 +375,7 @@ int main(void)
 	tcase_add_loop_test(tc, bad_framing_is_refused_once_and_closes, 0,
 			    sizeof(rows) / sizeof(*rows));
 	tcase_add_test(tc, too_many_or_too_large_headers_are_refused);
-	tcase_add_test(tc, a_nul_in_a_header_is_no_way_past_the_check);
+	tcase_add_test(tc, what_lies_behind_a_nul_is_no_key);
 	tcase_add_test(tc, a_slow_client_is_cut_off_in_total);
 	tcase_add_test(tc, pipelined_requests_are_answered_in_order);
 	tcase_add_test(tc, a_client_that_never_reads_costs_little_memory);

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -302,6 +303,40 @@ pid_t daemon_child(const struct daemon *d, const char *kind)
 		test_sleep_ms(10);
 	}
 	world_die("the daemon has no %s", kind);
+}
+
+/* Of the process, by its start in clock ticks since boot. */
+static long age_ms(pid_t pid)
+{
+	char path[64], *text;
+	const char *p;
+	unsigned long long start = 0;
+	struct timespec now;
+
+	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+	text = world_read(path);
+	p = strrchr(text, ')');
+	if (p != NULL)
+		sscanf(p + 1,
+		       " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u"
+		       " %*d %*d %*d %*d %*d %*d %llu",
+		       &start);
+	tl_free(text);
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000 -
+	       (long)(start * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
+}
+
+bool daemon_kill_child(const struct daemon *d, const char *kind,
+		       unsigned min_age_ms)
+{
+	pid_t pids[DAEMON_MAX_CHILDREN];
+	size_t n = daemon_children(d, kind, pids), i, old = 0;
+
+	for (i = 0; i < n; i++)
+		if (age_ms(pids[i]) >= (long)min_age_ms)
+			pids[old++] = pids[i];
+	return old > 0 && kill(pids[(size_t)rand() % old], SIGKILL) == 0;
 }
 
 char *daemon_log(const struct daemon *d)

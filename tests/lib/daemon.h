@@ -57,6 +57,13 @@ size_t daemon_children(const struct daemon *d, const char *kind,
 /* The only (or first) one, waited for up to 10 s. */
 pid_t daemon_child(const struct daemon *d, const char *kind);
 
+/*
+ * Kills (SIGKILL) a random child of the kind that has lived min_age_ms: one
+ * that dies within its first second is replaced with a delay.
+ */
+bool daemon_kill_child(const struct daemon *d, const char *kind,
+		       unsigned min_age_ms);
+
 char *daemon_log(const struct daemon *d); /* the caller's */
 /* tallyctl --json ARGS...; exit status, output as a tree (or NULL). */
 int daemon_ctl(const struct daemon *d, struct json_object **json_r,

@@ -1,4 +1,5 @@
 #include <check.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "procs.h"
@@ -280,8 +281,11 @@ START_TEST(one_place_is_given_to_one_tag)
 {
 	uint32_t sets = shm->n_windows / SHM_WAYS, set, i, lost = 0;
 
-	procs_run(
-		&(struct procs_job){ .shm = shm, .n = 4, .run = take_places });
+	procs_run(&(struct procs_job){
+		.shm = shm,
+		.n = 4,
+		.run = take_places,
+		.arg = procs_shared(sizeof(struct meeting)) });
 
 	for (set = 0; set < sets; set++)
 		for (i = 0; i < SHM_WAYS; i++)

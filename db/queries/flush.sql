@@ -23,6 +23,15 @@ SELECT body_hash, day, credits, cost_micro_usd, used, daily_limit, requests, at
   FROM tallyd.idempotency_record
  WHERE key_id = :key_id AND idem_key = :idem_key AND at > :since;
 
+-- name: idempotency_recent :many
+-- The newest answers since then, at most :max of them.
+SELECT key_id, idem_key, body_hash, day, credits, cost_micro_usd, used,
+       daily_limit, requests, at
+  FROM tallyd.idempotency_record
+ WHERE at > :since
+ ORDER BY at DESC
+ LIMIT :max::int8;
+
 -- name: idempotency_trim :exec
 -- Forgets answers from before then, at most :max of them.
 DELETE FROM tallyd.idempotency_record

@@ -40,6 +40,7 @@ enum load_state {
 	LOAD_TAIL,    /* where the change log ends now */
 	LOAD_POLICY,  /* plans, limits */
 	LOAD_TODAY,   /* keys with usage of today, page by page */
+	LOAD_ANSWERS, /* Idempotency-Keys of the last 24 h */
 	LOAD_OPEN,    /* from here on anybody may load */
 	LOAD_REFRESH, /* what is held, anew, page by page */
 	LOAD_WATCH,   /* the change log */

@@ -21,7 +21,9 @@
 #include "base/mem.h"
 #include "loop/co.h"
 #include "shm/policy.h"
+#include "shm/usage.h"
 #include "store/keysource.h"
+#include "store/q_flush.h"
 #include "store/q_instance.h"
 
 #define PAGE_KEYS    1000
@@ -29,6 +31,7 @@
 #define TRIES        5
 #define RETRY_MS     1000
 #define BUSY_MS      5
+#define ANSWERS_KEEP_US 86400000000LL /* 24 h */
 
 static void tell_ready(struct flush *f)
 {
@@ -239,8 +242,63 @@ static enum tl_status today_page(struct flush *f, struct tl_err *err)
 		return st == TL_BUSY ? TL_OK : st; /* the same page again */
 	f->page_key = after;
 	if (n < PAGE_KEYS)
-		f->load_state = LOAD_OPEN;
+		f->load_state = LOAD_ANSWERS;
 	return TL_OK;
+}
+
+/* ---- answers ---- */
+
+static bool take_answer(struct flush *f,
+			const struct q_idempotency_recent_row *row)
+{
+	struct shm_idem_record rec = {
+		.at_ms = (uint64_t)(row->at_us / 1000),
+		.answer = { .credits_charged = (uint32_t)row->credits,
+			    .day = (uint32_t)row->day,
+			    .cost_micro_usd = (uint64_t)row->cost_micro_usd,
+			    .credits_used = (uint64_t)row->used,
+			    .daily_limit = (uint64_t)row->daily_limit,
+			    .request_count = (uint64_t)row->requests },
+	};
+
+	if (row->idem_key.len == 0 || row->idem_key.len > sizeof(rec.name) ||
+	    row->body_hash.len != sizeof(rec.body_hash))
+		return true; /* not of ours: nobody can ask for it */
+	memcpy(rec.key_id, row->key_id.b, sizeof(rec.key_id));
+	memcpy(rec.body_hash, row->body_hash.ptr, sizeof(rec.body_hash));
+	memcpy(rec.name, row->idem_key.ptr, row->idem_key.len);
+	return shm_idem_restore(f->shm, &rec, true);
+}
+
+/*
+ * A fresh segment asks the database about each Idempotency-Key that it does
+ * not hold, for 24 h, and refuses while the database is away.  If all answers
+ * of that time fit, they are taken in, and nothing needs to be asked.
+ */
+static enum tl_status answers_state(struct flush *f, struct tl_err *err)
+{
+	struct q_idempotency_recent_params p = {
+		.since_us = tl_wall_us() - ANSWERS_KEEP_US,
+		.max = f->shm->n_idems / 2,
+	};
+	struct q_idempotency_recent_row *rows;
+	struct tl_arena arena;
+	enum tl_status st;
+	uint32_t n, i;
+	bool all;
+
+	tl_arena_init(&arena);
+	st = q_idempotency_recent(f->pg, &p, &arena, &rows, &n, err);
+	if (st == TL_OK) {
+		all = n < p.max;
+		for (i = 0; i < n; i++)
+			all = take_answer(f, &rows[i]) && all;
+		if (all)
+			shm_idem_complete(f->shm);
+		f->load_state = LOAD_OPEN;
+	}
+	tl_arena_deinit(&arena);
+	return st;
 }
 
 /* ---- the order of it all ---- */
@@ -353,6 +411,9 @@ uint64_t load_step(struct flush *f)
 		break;
 	case LOAD_TODAY:
 		st = today_page(f, &err);
+		break;
+	case LOAD_ANSWERS:
+		st = answers_state(f, &err);
 		break;
 	case LOAD_OPEN:
 		open_state(f);

@@ -179,3 +179,31 @@ void shm_idem_drop(struct shm *s, uint32_t index)
 	atomic_store(&s->idems[index].tag, 0);
 	atomic_store(&s->idems[index].state, SHM_I_FREE);
 }
+
+bool shm_idem_restore(struct shm *s, const struct shm_idem_record *rec,
+		      bool safe)
+{
+	struct tl_str name = { rec->name, strnlen(rec->name, 64) };
+	struct shm_answer answer;
+	uint32_t index;
+	uint64_t gen;
+
+	switch (shm_idem_begin(s, rec->key_id, name, rec->body_hash,
+			       rec->at_ms, true, &index, &answer, &gen)) {
+	case SHM_IDEM_CLAIMED:
+		break;
+	case SHM_IDEM_REPLAY:
+		return true;
+	default:
+		return false;
+	}
+	shm_idem_done(s, index, &rec->answer, 0);
+	if (safe)
+		atomic_store(&s->idems[index].state, SHM_I_FLUSHED);
+	return true;
+}
+
+void shm_idem_complete(struct shm *s)
+{
+	atomic_store(&s->head->idem_floor_ms, 0);
+}

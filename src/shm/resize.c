@@ -206,24 +206,15 @@ static void copy_windows(struct shm *src, struct shm *dst)
 
 static void copy_idems(struct shm *src, struct shm *dst)
 {
-	struct shm_answer answer;
-	uint32_t i, index;
-	uint64_t gen;
+	uint64_t st;
+	uint32_t i;
 
 	for (i = 0; i < src->n_idems; i++) {
 		struct shm_idem *r = &src->idems[i];
-		struct tl_str name = { r->rec.name,
-				       strnlen(r->rec.name, 64) };
-		uint64_t st = atomic_load(&r->state) & 0xff;
 
-		if (st < SHM_I_DONE || name.len == 0 ||
-		    shm_idem_begin(dst, r->rec.key_id, name, r->rec.body_hash,
-				   r->rec.at_ms, true, &index, &answer,
-				   &gen) != SHM_IDEM_CLAIMED)
-			continue;
-		shm_idem_done(dst, index, &r->rec.answer, 0);
-		if (st == SHM_I_FLUSHED)
-			atomic_store(&dst->idems[index].state, SHM_I_FLUSHED);
+		st = atomic_load(&r->state) & 0xff;
+		if (st >= SHM_I_DONE && r->rec.name[0] != 0)
+			shm_idem_restore(dst, &r->rec, st == SHM_I_FLUSHED);
 	}
 }
 

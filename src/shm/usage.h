@@ -83,5 +83,11 @@ shm_idem_begin(struct shm *s, const uint8_t key_id[16], struct tl_str name,
 void shm_idem_done(struct shm *s, uint32_t index, const struct shm_answer *a,
 		   uint64_t commit_gen);
 void shm_idem_drop(struct shm *s, uint32_t index); /* nothing was charged */
+/* Takes in an answer of before; safe: it is in the database.  False: its set
+ * is full. */
+bool shm_idem_restore(struct shm *s, const struct shm_idem_record *rec,
+		      bool safe);
+/* All answers since then are here now: older ones need not be asked for. */
+void shm_idem_complete(struct shm *s);
 
 #endif

@@ -136,6 +136,64 @@ enum tl_status q_idempotency_find(struct pg *pg,
 	return pg_one(pg, &idempotency_find_statement, params, arena, row_r, err);
 }
 
+static const uint32_t idempotency_recent_oids[] = { 1184, 20 };
+static const struct pg_column idempotency_recent_columns[] = {
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_idempotency_recent_row, key_id) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_idempotency_recent_row, idem_key) },
+	{ .type = PG_BYTEA,
+	  .offset = offsetof(struct q_idempotency_recent_row, body_hash) },
+	{ .type = PG_DATE,
+	  .offset = offsetof(struct q_idempotency_recent_row, day) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_recent_row, credits) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_recent_row, cost_micro_usd) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_recent_row, used) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_recent_row, daily_limit) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_idempotency_recent_row, requests) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_idempotency_recent_row, at_us) },
+};
+static const struct pg_statement idempotency_recent_statement = {
+	.name = "idempotency_recent",
+	.sql =
+		"SELECT key_id, idem_key, body_hash, day, credits, cost_micro_usd, used,\n"
+		"       daily_limit, requests, at\n"
+		"  FROM tallyd.idempotency_record\n"
+		" WHERE at > $1\n"
+		" ORDER BY at DESC\n"
+		" LIMIT $2::int8",
+	.param_oids = idempotency_recent_oids,
+	.n_params = 2,
+	.columns = idempotency_recent_columns,
+	.n_columns = 10,
+	.row_bytes = sizeof(struct q_idempotency_recent_row),
+};
+
+enum tl_status q_idempotency_recent(struct pg *pg,
+		const struct q_idempotency_recent_params *p,
+		struct tl_arena *arena,
+		struct q_idempotency_recent_row **rows_r, uint32_t *n_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TIMESTAMPTZ, .i8 = p->since_us },
+		{ .type = PG_INT8, .i8 = p->max },
+	};
+	enum tl_status st;
+	void *rows;
+
+	st = pg_many(pg, &idempotency_recent_statement, params, arena, &rows, n_r, err);
+	if (st == TL_OK)
+		*rows_r = rows;
+	return st;
+}
+
 static const uint32_t idempotency_trim_oids[] = { 1184, 20 };
 static const struct pg_statement idempotency_trim_statement = {
 	.name = "idempotency_trim",

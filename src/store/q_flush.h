@@ -100,6 +100,31 @@ enum tl_status q_idempotency_find(struct pg *pg,
 		struct tl_arena *arena, struct q_idempotency_find_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_idempotency_recent_params {
+	int64_t since_us;
+	int64_t max;
+};
+struct q_idempotency_recent_row {
+	struct tl_uuid key_id;
+	struct tl_str idem_key;
+	struct tl_str body_hash;
+	int32_t day;
+	int64_t credits;
+	int64_t cost_micro_usd;
+	int64_t used;
+	int64_t daily_limit;
+	int64_t requests;
+	int64_t at_us;
+};
+/*
+ * The newest answers since then, at most :max of them.
+ */
+enum tl_status q_idempotency_recent(struct pg *pg,
+		const struct q_idempotency_recent_params *p,
+		struct tl_arena *arena,
+		struct q_idempotency_recent_row **rows_r, uint32_t *n_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 struct q_idempotency_trim_params {
 	int64_t before_us;
 	int64_t max;

@@ -218,11 +218,15 @@ struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan)
 		return NULL;
 	}
 	SHM_PAUSE("batch.filled");
-	b->seq = atomic_fetch_add(&s->head->next_seq, 1);
+	b->seq = atomic_load(&s->head->next_seq);
 	b->epoch = s->head->k.epoch;
 	b->scan_gen = atomic_load(&s->head->flush_gen);
 	b->crc = shm_batch_crc(b);
-	atomic_store_explicit(&b->state, SHM_B_SEALED, memory_order_release);
+	atomic_store(&b->state, SHM_B_SEALED);
+	SHM_PAUSE("batch.sealed");
+	/* after SEALED: a number raised before would be a gap for ever when a
+	 * kill came between; shm_batch_sealed makes up for one that came here */
+	atomic_store(&s->head->next_seq, b->seq + 1);
 	return b;
 }
 
@@ -233,10 +237,13 @@ uint32_t shm_batch_sealed(struct shm *s, struct shm_batch *out[SHM_BATCHES])
 
 	for (i = 0; i < SHM_BATCHES; i++) {
 		b = &s->batches[i];
-		if (atomic_load(&b->state) == SHM_B_SEALED)
+		if (atomic_load(&b->state) == SHM_B_SEALED) {
 			out[n++] = b;
-		else if (atomic_load(&b->state) == SHM_B_FILLING)
+			if (b->seq >= atomic_load(&s->head->next_seq))
+				atomic_store(&s->head->next_seq, b->seq + 1);
+		} else if (atomic_load(&b->state) == SHM_B_FILLING) {
 			atomic_store(&b->state, SHM_B_FREE);
+		}
 	}
 	_Static_assert(SHM_BATCHES == 2, "sort more than two properly");
 	if (n == 2 && out[0]->seq > out[1]->seq) {

@@ -1,6 +1,7 @@
 #include "base/hash.h"
 
 #include "shm/dirty.h"
+#include "shm/pause.h"
 #include "shm/stripe.h"
 #include "shm/usage.h"
 
@@ -155,6 +156,7 @@ shm_idem_begin(struct shm *s, const uint8_t key_id[16], struct tl_str name,
 	else if ((r = make_room(s, set, wall_ms)) == NULL)
 		found = SHM_IDEM_FULL;
 	else {
+		SHM_PAUSE("idem.chosen");
 		claim(s, r, tag, key_id, name, body_hash, wall_ms);
 		*index_r = (uint32_t)(r - s->idems);
 		found = SHM_IDEM_CLAIMED;

@@ -3,7 +3,7 @@
 #
 # Installs what is missing (Debian, apt), builds out of tree, starts the daemon
 # with an embedded PostgreSQL, and says what to try.  All of it stays in one
-# directory; remove that and nothing is left.
+# directory, but for the segment in /dev/shm, which the next start goes on with.
 set -euo pipefail
 
 usage() {

@@ -395,13 +395,12 @@ static enum tl_status start(struct master *m, struct tl_err *err)
 static bool note_crash(struct master *m)
 {
 	uint64_t now_mono_ms = tl_mono_ms();
-	uint64_t *at = &m->crash_mono_ms[m->crashes % START_TRIES];
-	uint64_t third_last = *at;
 
-	*at = now_mono_ms;
-	m->crashes++;
-	return m->crashes >= START_TRIES && third_last != 0 &&
-	       now_mono_ms - third_last < CRASH_WINDOW_MS;
+	m->crash_mono_ms[m->crashes++ % CRASHES_MAX] = now_mono_ms;
+	/* The place that the next one takes holds the oldest. */
+	return m->crashes >= CRASHES_MAX &&
+	       now_mono_ms - m->crash_mono_ms[m->crashes % CRASHES_MAX] <
+		       CRASH_WINDOW_MS;
 }
 
 static void stop_all(struct master *m, int sig, uint32_t worker_ms)

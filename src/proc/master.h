@@ -35,6 +35,7 @@ struct master;
 struct pgembed;
 
 #define MASTER_SIGNALS 6
+#define CRASHES_MAX    3 /* within a minute: the segment is given up */
 #define MASTER_SLOT    0
 #define START_TRIES    3 /* deaths before ready that end a start */
 
@@ -107,7 +108,7 @@ struct master {
 	bool reload_wanted, reloading, crash_wanted;
 	bool hold; /* no respawn: the segment is being looked at */
 	unsigned crashes;
-	uint64_t crash_mono_ms[START_TRIES];
+	uint64_t crash_mono_ms[CRASHES_MAX];
 	bool clock_warned;
 	struct ctl_server *ctl;
 	struct ctl_call *reload_call; /* answered by the reload */

@@ -162,7 +162,7 @@ enum tl_status segment_check(struct master *m, bool give_up, struct tl_err *err)
 	if (give_up) {
 		log_error("children crashed %d times in a minute; not trusting "
 			  "the segment any more",
-			  START_TRIES);
+			  CRASHES_MAX);
 	} else {
 		st = shm_verify(m->shm, err);
 		if (st == TL_OK) {

@@ -19,11 +19,13 @@
 #include "config.h" /* _GNU_SOURCE */
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -352,8 +354,10 @@ int main(int argc, char **argv)
 	fflush(NULL);
 	for (i = 0; i < CLIENTS; i++) {
 		pids[i] = fork();
-		if (pids[i] == 0)
+		if (pids[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			client_main(i);
+		}
 	}
 	rampage(opt.kills - (opt.outage > 0 ? opt.kills / 4 : 0), opt.seconds);
 	outages();

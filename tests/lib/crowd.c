@@ -3,10 +3,12 @@
 #include "lib/crowd.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@ struct crowd *crowd_start(unsigned n, crowd_fn fn, void *arg)
 		if (w->pids[i] < 0)
 			world_die("fork: %s", strerror(errno));
 		if (w->pids[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 			fn(w, i, arg);
 			_exit(0);
 		}

@@ -66,6 +66,9 @@ static enum tl_status open_pq(const char *conninfo, PGconn **pq_r,
 		return st;
 	}
 	PQsetNoticeProcessor(pq, ignore_notice, NULL);
+	/* A role of the name tallyd would make the tables in the schema of
+	 * that name otherwise. */
+	PQclear(PQexec(pq, "SET search_path TO public"));
 	*pq_r = pq;
 	return TL_OK;
 }

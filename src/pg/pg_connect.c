@@ -120,6 +120,9 @@ static enum tl_status make_session(PGconn *pq, const struct pg_target *t,
 
 	snprintf(sql, sizeof(sql),
 		 "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
+		 /* a role of the name tallyd would look into the schema of
+		  * that name first */
+		 ", set_config('search_path', 'public', false)"
 		 ", set_config('standard_conforming_strings', 'on', false)"
 		 ", set_config('statement_timeout', '%u', false)"
 		 ", set_config('idle_in_transaction_session_timeout', '%d', "

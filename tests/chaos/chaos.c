@@ -163,7 +163,7 @@ static void kill_one(void)
 	    waitpid(daemon_->pid, NULL, WNOHANG) == daemon_->pid) {
 		daemon_->pid = 0;
 		world_die("the master ended by itself:\n%s",
-			  daemon_log(daemon_));
+			  daemon_story(daemon_));
 	}
 }
 
@@ -362,7 +362,7 @@ int main(int argc, char **argv)
 	rampage(opt.kills - (opt.outage > 0 ? opt.kills / 4 : 0), opt.seconds);
 	outages();
 	if (!daemon_wait_ready(daemon_, 60000))
-		world_die("not ready at the end:\n%s", daemon_log(daemon_));
+		world_die("not ready at the end:\n%s", daemon_story(daemon_));
 	atomic_store(&counts->stop, 1);
 	for (i = 0; i < CLIENTS; i++)
 		waitpid(pids[i], NULL, 0);
@@ -373,7 +373,7 @@ int main(int argc, char **argv)
 		printf("the last stop ended with status %d\n", status);
 	printf("%s\n", good && status == 0 ? "PASS" : "FAIL");
 	if (!good || status != 0)
-		printf("log:\n%s\n", daemon_log(daemon_));
+		printf("log:\n%s\n", daemon_story(daemon_));
 	daemon_free(&daemon_);
 	pgtest_stop(&pg);
 	return good && status == 0 ? 0 : 1;

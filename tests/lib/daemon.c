@@ -172,7 +172,7 @@ struct daemon *daemon_start(struct pgtest *pg, const char *const *settings)
 
 	daemon_spawn(d);
 	if (!daemon_wait_ready(d, 60000)) {
-		log = daemon_log(d);
+		log = daemon_story(d);
 		world_die("tallyd did not get ready:\n%s", log);
 	}
 	return d;
@@ -215,7 +215,7 @@ void daemon_hup(struct daemon *d)
 	kill(d->pid, SIGHUP);
 	WAIT_UNTIL(log_count(d, "\"reloaded") > before);
 	if (log_count(d, "\"reloaded") == before)
-		world_die("no reload:\n%s", daemon_log(d));
+		world_die("no reload:\n%s", daemon_story(d));
 }
 
 void daemon_free(struct daemon **dp)
@@ -342,6 +342,23 @@ bool daemon_kill_child(const struct daemon *d, const char *kind,
 char *daemon_log(const struct daemon *d)
 {
 	return world_read(d->log_file);
+}
+
+char *daemon_story(const struct daemon *d)
+{
+	char *log = daemon_log(d), *line, *rest = log;
+	char *story = tl_alloc(strlen(log) + 2), *end = story;
+	size_t len;
+
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (strstr(line, "\"msg\":\"request\"") == NULL &&
+		    *line != '\0')
+			end += sprintf(end, "%s\n", line);
+	tl_free(log);
+	len = (size_t)(end - story);
+	if (len > 12000)
+		memmove(story, story + len - 12000, 12001);
+	return story;
 }
 
 int daemon_ctl(const struct daemon *d, struct json_object **json_r,

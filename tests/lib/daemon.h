@@ -65,6 +65,8 @@ bool daemon_kill_child(const struct daemon *d, const char *kind,
 		       unsigned min_age_ms);
 
 char *daemon_log(const struct daemon *d); /* the caller's */
+/* The end of it without access lines, for a failure's words; the caller's. */
+char *daemon_story(const struct daemon *d);
 /* tallyctl --json ARGS...; exit status, output as a tree (or NULL). */
 int daemon_ctl(const struct daemon *d, struct json_object **json_r,
 	       const char *const *args);

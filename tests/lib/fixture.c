@@ -34,7 +34,7 @@ void fixture_again(void)
 	client_close(c);
 	daemon_spawn(d);
 	if (!daemon_wait_ready(d, 60000)) {
-		log = daemon_log(d);
+		log = daemon_story(d);
 		ck_abort_msg("tallyd did not get ready:\n%s", log);
 	}
 }

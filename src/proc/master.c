@@ -360,16 +360,22 @@ static enum tl_status start(struct master *m, struct tl_err *err)
 	const struct conf *conf = m->crew->conf;
 	uint64_t t0 = tl_mono_ms(), t1;
 	enum tl_status st;
+	bool taken;
 
 	st = lock_instance(m, err);
 	if (st == TL_OK)
 		st = make_pipes(m, err);
 	if (st == TL_OK)
 		st = listen_open(conf, NULL, &m->crew->listens, err);
-	if (st == TL_OK)
+	/* Workers of a master that was killed may still hold the address;
+	 * they have ended when the segment is ours. */
+	taken = st == TL_SYSTEM && err->sys_errno == EADDRINUSE;
+	if (st == TL_OK || taken)
 		st = database_open(m, err);
 	if (st == TL_OK)
 		st = state_open(m, err);
+	if (st == TL_OK && taken)
+		st = listen_open(conf, NULL, &m->crew->listens, err);
 	t1 = tl_mono_ms();
 	/* A fresh segment needs its baselines before the first request. */
 	if (st == TL_OK && !m->trusted)

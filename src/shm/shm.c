@@ -209,7 +209,26 @@ static enum tl_status no_room(struct tl_err *err, uint64_t bytes)
 			  free_mib);
 }
 
-static void fill_constants(const struct shm_sizes *z, struct shm_constants *k)
+/*
+ * "host/instance": two daemons of one host on one database are two nodes.
+ * Long instance names are told apart by their checksum.
+ */
+static void fill_node_id(const char *name, char dst[48])
+{
+	const char *instance = name[0] == '/' ? name + 1 : name;
+	uint32_t crc = tl_crc32c(0, instance, strlen(instance));
+	char host[65] = "";
+
+	if (gethostname(host, sizeof(host) - 1) < 0 || host[0] == '\0')
+		snprintf(host, sizeof(host), "localhost");
+	if (strlen(instance) <= 24)
+		snprintf(dst, 48, "%.22s/%s", host, instance);
+	else
+		snprintf(dst, 48, "%.22s/%.15s-%08x", host, instance, crc);
+}
+
+static void fill_constants(const char *name, const struct shm_sizes *z,
+			   struct shm_constants *k)
 {
 	uint64_t r;
 
@@ -224,8 +243,7 @@ static void fill_constants(const struct shm_sizes *z, struct shm_constants *k)
 	k->created_mono_ns = tl_mono_ns();
 	read_boot_id(k->boot_id);
 	tl_random(k->seed, sizeof(k->seed));
-	if (gethostname(k->node_id, sizeof(k->node_id) - 1) < 0)
-		snprintf(k->node_id, sizeof(k->node_id), "localhost");
+	fill_node_id(name, k->node_id);
 	k->crc = constants_crc(k);
 }
 
@@ -255,7 +273,7 @@ enum tl_status segment_create(const char *name, const struct shm_sizes *z,
 	enum tl_status st = TL_OK;
 	int fd, rc;
 
-	fill_constants(z, &k);
+	fill_constants(name, z, &k);
 	if (like != NULL) {
 		k.epoch = like->epoch;
 		k.created_mono_ns = like->created_mono_ns;

@@ -129,6 +129,28 @@ static bool quota_refused(struct decide *d, const struct decide_in *in,
 	return refuse(out, DECIDE_QUOTA_EXCEEDED, reason);
 }
 
+/* What a dry run or a free request says of the quota. */
+static bool quota_look(struct decide *d, const struct decide_in *in,
+		       struct decide_out *out)
+{
+	const struct shm_key *k = &d->shm->keys[out->key];
+	uint32_t key_limit = atomic_load(&k->daily_limit);
+
+	fill_usage(d, out);
+	if (in->cost == 0 || (in->flags & DECIDE_CHARGE) == 0 ||
+	    !d->rules.quota_enabled)
+		return true;
+	if (key_limit != SHM_NO_LIMIT &&
+	    shm_key_credits(k, out->day) + in->cost > key_limit) {
+		out->credits_limit = key_limit;
+		out->credits_used = shm_key_credits(k, out->day);
+		return quota_refused(d, in, out, DECIDE_R_KEY_QUOTA);
+	}
+	if (out->credits_used + in->cost > out->credits_limit)
+		return quota_refused(d, in, out, DECIDE_R_QUOTA);
+	return true;
+}
+
 /*
  * Quota, then usage.  The key's own limit is looked at first without
  * reserving, so that a refusal by it does not make the user's figure rise
@@ -153,16 +175,14 @@ static bool charge(struct decide *d, const struct decide_in *in,
 		out->credits_used = shm_key_credits(k, out->day);
 		return quota_refused(d, in, out, DECIDE_R_KEY_QUOTA);
 	}
+	if (!d->rules.metering_enabled) /* looks, and leaves nothing behind */
+		return quota_look(d, in, out);
 	if (!shm_quota_reserve(u, out->day, in->cost,
 			       d->rules.quota_enabled ? limit : SHM_COUNT_MAX,
 			       &out->credits_used)) {
 		out->credits_limit = limit;
 		out->request_count = shm_requests_used(u, out->day);
 		return quota_refused(d, in, out, DECIDE_R_QUOTA);
-	}
-	if (!d->rules.metering_enabled) {
-		fill_usage(d, out);
-		return true;
 	}
 	SHM_PAUSE("decide.reserved");
 	st = shm_usage_add(s, out->key, out->day, delta,
@@ -173,6 +193,8 @@ static bool charge(struct decide *d, const struct decide_in *in,
 	if (st == TL_FULL) {
 		shm_quota_refund(u, out->day, in->cost);
 		fill_usage(d, out);
+		out->credits_limit = key_limit;
+		out->credits_used = shm_key_credits(k, out->day);
 		return quota_refused(d, in, out, DECIDE_R_KEY_QUOTA);
 	}
 	if (st == TL_BUSY && d->rules.outage_open) {
@@ -188,28 +210,6 @@ static bool charge(struct decide *d, const struct decide_in *in,
 	out->cost = in->cost;
 	shm_count(s, SHM_C_CREDITS, in->cost);
 	fill_usage(d, out);
-	return true;
-}
-
-/* What a dry run or a free request says of the quota. */
-static bool quota_look(struct decide *d, const struct decide_in *in,
-		       struct decide_out *out)
-{
-	const struct shm_key *k = &d->shm->keys[out->key];
-	uint32_t key_limit = atomic_load(&k->daily_limit);
-
-	fill_usage(d, out);
-	if (in->cost == 0 || (in->flags & DECIDE_CHARGE) == 0 ||
-	    !d->rules.quota_enabled)
-		return true;
-	if (key_limit != SHM_NO_LIMIT &&
-	    shm_key_credits(k, out->day) + in->cost > key_limit) {
-		out->credits_limit = key_limit;
-		out->credits_used = shm_key_credits(k, out->day);
-		return quota_refused(d, in, out, DECIDE_R_KEY_QUOTA);
-	}
-	if (out->credits_used + in->cost > out->credits_limit)
-		return quota_refused(d, in, out, DECIDE_R_QUOTA);
 	return true;
 }
 
@@ -255,16 +255,20 @@ static void run(struct decide *d, const struct decide_in *in,
 	    in->key.len == 0) {
 		if (d->rules.limits_enabled &&
 		    (in->flags & DECIDE_ADDRESS_KNOWN) != 0)
-			rates_of_address(d, in, out);
+			rates_of_anonymous(d, in, shm_policy(d->shm), out);
 		return;
 	}
 	if (!credential(d, in, out)) {
+		if (out->have_key)
+			fill_usage(d, out);
 		if (out->code == DECIDE_UNAUTHORIZED)
 			refused_401(d, in, out);
 		return;
 	}
 	if (!may(d, in, out)) {
 		fill_usage(d, out);
+		if ((in->flags & DECIDE_RATE) != 0 && d->rules.limits_enabled)
+			rates_show_key(d, in, shm_policy(d->shm), out);
 		return;
 	}
 	if ((in->flags & DECIDE_RATE) != 0 && d->rules.limits_enabled &&
@@ -313,6 +317,7 @@ void decide_charge(struct decide *d, const struct decide_in *in,
 {
 	shm_enter(d->shm);
 	out->code = DECIDE_OK;
+	out->cost = in->cost; /* asked for; `charged` tells the rest */
 	/* time has passed and the entry may have gone: find it anew */
 	if (!key_hold(d, in, out)) {
 		rates_return(out);
@@ -348,6 +353,14 @@ bool decide_limit_known(const struct decide *d, struct tl_str name,
 {
 	const struct shm_limit *l;
 
+	if (tl_str_eq(name, TL_STR("key"))) {
+		*scope_r = TALLY_SCOPE_KEY;
+		return true;
+	}
+	if (tl_str_eq(name, TL_STR("address"))) {
+		*scope_r = TALLY_SCOPE_ADDRESS;
+		return true;
+	}
 	shm_enter(d->shm);
 	l = shm_policy_limit(shm_policy(d->shm), name);
 	if (l != NULL)

@@ -17,7 +17,8 @@
 #include "tally/keyrow.h"
 
 #define DECIDE_EXTRAS_MAX 8
-#define DECIDE_RATES_MAX  (DECIDE_EXTRAS_MAX + 6)
+#define DECIDE_USER_MAX	  8 /* limits set for one user */
+#define DECIDE_RATES_MAX  (DECIDE_EXTRAS_MAX + DECIDE_USER_MAX + 1)
 #define DECIDE_SCOPES_MAX 16
 #define DECIDE_COST_MAX	  1000000
 
@@ -65,7 +66,7 @@ enum {
 	DECIDE_UNKNOWN = 16,	 /* the loader found no such key: do not ask
 				  * for a load again, answer unauthorized */
 	DECIDE_ANONYMOUS = 32,	 /* no credential is let through under the
-				  * address limit */
+				  * address limit and the extras by address */
 	DECIDE_ADDRESS_KNOWN = 64, /* `client` is given */
 };
 struct decide_in {
@@ -86,9 +87,11 @@ struct decide_in {
 struct decide_rate { /* one limit that applied */
 	char name[SHM_NAME_MAX + 1];
 	uint8_t name_len;
-	bool shadow_refused;
-	uint32_t limit, remaining;
+	bool shadow, shadow_refused;
+	uint32_t limit, remaining; /* of a gcra: its burst */
 	uint32_t window_ms, reset_ms;
+	uint32_t per_window; /* the limit's count; `limit` unless gcra */
+	uint32_t charged;    /* what this request holds of it */
 };
 struct decide_out {
 	enum decide_code code;
@@ -125,7 +128,8 @@ void decide_charge(struct decide *d, const struct decide_in *in,
 /* Only the address limit: unauthenticated routes. */
 void decide_address(struct decide *d, const struct tally_addr *client,
 		    uint64_t mono_ns, struct decide_out *out);
-/* False: the name does not exist (400), scope_r tells what it counts by. */
+/* False: the name does not exist (400), scope_r tells what it counts by.
+ * `key` and `address` are built in. */
 bool decide_limit_known(const struct decide *d, struct tl_str name,
 			enum tally_scope *scope_r);
 

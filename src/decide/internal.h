@@ -24,6 +24,7 @@ struct rate_want {
 	uint64_t tag;
 	enum tally_algorithm algorithm;
 	bool shadow;
+	bool named; /* by an extra: cost is the extras' sum */
 	uint32_t limit, burst, window_ms, cost;
 };
 /* False: refused (out says why); charges stand in out->tickets. */
@@ -36,5 +37,12 @@ bool rates_of_key(struct decide *d, const struct decide_in *in,
 		  const struct shm_policy *policy, struct decide_out *out);
 bool rates_of_address(struct decide *d, const struct decide_in *in,
 		      struct decide_out *out);
+/* The address, and the named ones that count by it. */
+bool rates_of_anonymous(struct decide *d, const struct decide_in *in,
+			const struct shm_policy *policy,
+			struct decide_out *out);
+/* Reports the key's own limit without touching it. */
+void rates_show_key(struct decide *d, const struct decide_in *in,
+		    const struct shm_policy *policy, struct decide_out *out);
 
 #endif

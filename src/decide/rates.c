@@ -18,9 +18,16 @@ static void report(struct decide_out *out, const struct rate_want *w,
 	memcpy(rate->name, w->name, w->name_len);
 	rate->name[w->name_len] = 0;
 	rate->name_len = w->name_len;
+	rate->shadow = w->shadow;
 	rate->shadow_refused = shadow_refused;
 	rate->limit = (uint32_t)capacity;
+	rate->per_window = w->limit;
+	rate->charged = 0;
 	rate->remaining = r->sum < capacity ? (uint32_t)(capacity - r->sum) : 0;
+	/* a gcra's part of a step is not one to spend */
+	if (!r->admitted && w->cost > 0 && w->cost <= capacity &&
+	    rate->remaining >= w->cost)
+		rate->remaining = w->cost - 1;
 	rate->window_ms = w->window_ms;
 	rate->reset_ms = (uint32_t)((r->reset_ns + TL_NS_PER_MS - 1) /
 				    TL_NS_PER_MS);
@@ -72,8 +79,10 @@ bool rates_check(struct decide *d, const struct decide_in *in,
 			return refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_BUSY);
 		}
 		report(out, w, &r, w->shadow && !r.admitted);
-		if (t.cell != NULL)
+		if (t.cell != NULL) {
 			out->tickets[out->n_tickets++] = t;
+			out->rates[out->n_rates - 1].charged = w->cost;
+		}
 		if (r.admitted)
 			continue;
 		if (w->shadow) {
@@ -90,8 +99,15 @@ bool rates_check(struct decide *d, const struct decide_in *in,
 
 void rates_return(struct decide_out *out)
 {
+	uint32_t i;
+
 	while (out->n_tickets > 0)
 		shm_ticket_return(&out->tickets[--out->n_tickets]);
+	/* what the answer tells is after this request, too */
+	for (i = 0; i < out->n_rates; i++) {
+		out->rates[i].remaining += out->rates[i].charged;
+		out->rates[i].charged = 0;
+	}
 }
 
 /* ---- which limits apply ---- */
@@ -207,6 +223,21 @@ static void want_own(struct decide *d, const struct shm_policy *policy,
 				   .window_ms = d->rules.window_ms, .cost = 1 };
 }
 
+/* An override of the key goes before one of its user. */
+static uint32_t count_for(struct decide *d, const struct shm_limit *l,
+			  const struct decide_out *out)
+{
+	struct shm *s = d->shm;
+	uint32_t count = l->count;
+
+	if (!shm_extras_override(s, atomic_load(&s->keys[out->key].extras),
+				 l->id64, &count))
+		(void)shm_extras_override(
+			s, atomic_load(&s->users[out->user].extras), l->id64,
+			&count);
+	return count;
+}
+
 /* Limits of scope `user` that are set for this user count always. */
 static bool wants_of_user(struct decide *d, const struct decide_in *in,
 			  const struct shm_policy *policy,
@@ -218,64 +249,104 @@ static bool wants_of_user(struct decide *d, const struct decide_in *in,
 
 	if (extras == 0)
 		return true;
-	for (i = 0; i < SHM_LIMITS && *n < DECIDE_RATES_MAX; i++) {
+	for (i = 0; i < SHM_LIMITS; i++) {
 		const struct shm_limit *l = &policy->limits[i];
 
 		if (l->id64 == 0 || l->scope != TALLY_SCOPE_USER ||
 		    !shm_extras_override(d->shm, extras, l->id64, &count))
 			continue;
-		if (!want_named(d, in, l, out->user_id.b, count, 1,
-				&wants[*n]))
+		/* one too many is a refusal, never a limit left out */
+		if (*n > DECIDE_USER_MAX ||
+		    !want_named(d, in, l, out->user_id.b,
+				count_for(d, l, out), 1, &wants[*n]))
 			return false;
 		++*n;
 	}
 	return true;
 }
 
-static bool already_wanted(const struct rate_want *wants, uint32_t n,
-			   const struct shm_limit *l)
+/* Named twice weighs twice; named at all replaces the 1 it counts unasked. */
+static void weigh(struct rate_want *w, uint32_t cost)
+{
+	w->cost = w->named ? w->cost + cost : cost;
+	w->named = true;
+}
+
+static struct rate_want *wanted(struct rate_want *wants, uint32_t n,
+				const char *name, size_t len)
 {
 	uint32_t i;
 
 	for (i = 0; i < n; i++)
-		if (wants[i].window != NULL && wants[i].name == l->name)
-			return true;
-	return false;
+		if (wants[i].name_len == len &&
+		    memcmp(wants[i].name, name, len) == 0)
+			return &wants[i];
+	return NULL;
 }
 
+static bool want_address(struct decide *d, const struct decide_in *in,
+			 struct rate_want *w_r)
+{
+	struct shm *s = d->shm;
+	struct tally_addr group = tally_addr_group(&in->client);
+	uint64_t tag = shm_tag(s, SALT_ADDRESS, group.b, 16) | SHM_TAG_STEAL;
+	struct shm_window *w;
+
+	w = shm_window_get(s, s->addresses, s->n_addresses, tag, group.b,
+			   d->rules.window_ms, in->mono_ns / TL_NS_PER_MS);
+	if (w == NULL)
+		return false;
+	*w_r = (struct rate_want){ .name = "address", .name_len = 7,
+				   .tag = tag, .ring = w->ring, .window = w,
+				   .limit = d->rules.address_count,
+				   .window_ms = d->rules.window_ms, .cost = 1 };
+	return true;
+}
+
+/* Without a key (out->have_key) only what counts by address applies. */
 static bool want_extra(struct decide *d, const struct decide_in *in,
 		       const struct shm_policy *policy,
 		       const struct decide_extra *x,
 		       const struct decide_out *out, struct rate_want *wants,
 		       uint32_t *n)
 {
-	const struct shm_limit *l = shm_policy_limit(policy, x->name);
-	struct shm *s = d->shm;
+	struct rate_want *w = wanted(wants, *n, x->name.ptr, x->name.len);
+	const struct shm_limit *l;
 	struct tally_addr group;
-	uint32_t count, extras;
+	const uint8_t *subject = out->key_id.b;
+	uint32_t count;
 
-	if (l == NULL)
-		return true; /* it went away since the caller looked */
-	count = l->count;
-	if (l->scope == TALLY_SCOPE_ADDRESS) {
-		group = tally_addr_group(&in->client);
-		return want_named(d, in, l, group.b, count, x->cost,
-				  &wants[(*n)++]);
+	if (w == NULL && tl_str_eq(x->name, TL_STR("address"))) {
+		w = &wants[*n];
+		if (!want_address(d, in, w))
+			return false;
+		++*n;
+	} else if (w == NULL) {
+		l = shm_policy_limit(policy, x->name);
+		if (l == NULL) /* it went away since the caller looked */
+			return true;
+		if (!out->have_key && l->scope != TALLY_SCOPE_ADDRESS)
+			return true;
+		count = out->have_key ? count_for(d, l, out) : l->count;
+		if (l->scope == TALLY_SCOPE_USER)
+			subject = out->user_id.b;
+		if (l->scope == TALLY_SCOPE_ADDRESS) {
+			group = tally_addr_group(&in->client);
+			subject = group.b;
+		}
+		w = &wants[*n];
+		if (!want_named(d, in, l, subject, count, 1, w))
+			return false;
+		++*n;
 	}
-	extras = l->scope == TALLY_SCOPE_USER ?
-			 atomic_load(&s->users[out->user].extras) :
-			 atomic_load(&s->keys[out->key].extras);
-	shm_extras_override(s, extras, l->id64, &count);
-	if (already_wanted(wants, *n, l)) /* counted as the user's: weigh it */
-		for (uint32_t i = 0; i < *n; i++)
-			if (wants[i].name == l->name) {
-				wants[i].cost = x->cost;
-				return true;
-			}
-	return want_named(d, in, l,
-			  l->scope == TALLY_SCOPE_USER ? out->user_id.b
-						       : out->key_id.b,
-			  count, x->cost, &wants[(*n)++]);
+	weigh(w, x->cost);
+	return true;
+}
+
+static bool no_room(struct decide_out *out)
+{
+	out->retry_after_ms = 1000;
+	return refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_FULL);
 }
 
 bool rates_of_key(struct decide *d, const struct decide_in *in,
@@ -283,37 +354,55 @@ bool rates_of_key(struct decide *d, const struct decide_in *in,
 {
 	struct rate_want wants[DECIDE_RATES_MAX];
 	uint32_t n = 1, i;
-	bool room = true;
+	bool room;
 
 	want_own(d, policy, out, &wants[0]);
 	room = wants_of_user(d, in, policy, out, wants, &n);
-	for (i = 0; room && i < in->n_extras && n < DECIDE_RATES_MAX; i++)
+	for (i = 0; room && i < in->n_extras; i++)
 		room = want_extra(d, in, policy, &in->extras[i], out, wants,
 				  &n);
-	if (!room) {
-		out->retry_after_ms = 1000;
-		return refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_FULL);
-	}
-	return rates_check(d, in, wants, n, out);
+	return room ? rates_check(d, in, wants, n, out) : no_room(out);
+}
+
+void rates_show_key(struct decide *d, const struct decide_in *in,
+		    const struct shm_policy *policy, struct decide_out *out)
+{
+	struct shm_window_result r;
+	struct rate_want w;
+
+	want_own(d, policy, out, &w);
+	shm_window_peek(w.ring, (uint64_t)w.window_ms * TL_NS_PER_MS, w.limit,
+			0, in->mono_ns - d->shm->head->k.created_mono_ns, &r);
+	report(out, &w, &r, false);
+}
+
+static bool busy(struct decide_out *out)
+{
+	out->retry_after_ms = 1000;
+	return refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_BUSY);
 }
 
 bool rates_of_address(struct decide *d, const struct decide_in *in,
 		      struct decide_out *out)
 {
-	struct shm *s = d->shm;
-	struct tally_addr group = tally_addr_group(&in->client);
-	uint64_t tag = shm_tag(s, SALT_ADDRESS, group.b, 16) | SHM_TAG_STEAL;
-	struct rate_want w = { .name = "address", .name_len = 7, .tag = tag,
-			       .limit = d->rules.address_count,
-			       .window_ms = d->rules.window_ms, .cost = 1 };
+	struct rate_want w;
 
-	w.window = shm_window_get(s, s->addresses, s->n_addresses, tag,
-				  group.b, d->rules.window_ms,
-				  in->mono_ns / TL_NS_PER_MS);
-	if (w.window == NULL) {
-		out->retry_after_ms = 1000;
-		return refuse(out, DECIDE_UNAVAILABLE, DECIDE_R_BUSY);
-	}
-	w.ring = w.window->ring;
+	if (!want_address(d, in, &w))
+		return busy(out);
 	return rates_check(d, in, &w, 1, out);
+}
+
+bool rates_of_anonymous(struct decide *d, const struct decide_in *in,
+			const struct shm_policy *policy,
+			struct decide_out *out)
+{
+	struct rate_want wants[DECIDE_EXTRAS_MAX + 1];
+	uint32_t n = 1, i;
+
+	if (!want_address(d, in, &wants[0]))
+		return busy(out);
+	for (i = 0; i < in->n_extras; i++)
+		if (!want_extra(d, in, policy, &in->extras[i], out, wants, &n))
+			return no_room(out);
+	return rates_check(d, in, wants, n, out);
 }

@@ -118,7 +118,7 @@ size_t decide_message(const struct decide_out *out, char *dst, size_t cap)
 		n = snprintf(dst, cap,
 			     "Rate limit '%s' reached (%u per %u ms); retry in "
 			     "%u ms",
-			     r->name, r->limit, r->window_ms,
+			     r->name, r->per_window, r->window_ms,
 			     out->retry_after_ms);
 		break;
 	case DECIDE_R_QUOTA:

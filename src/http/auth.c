@@ -174,6 +174,16 @@ static void key_question(struct req *req, unsigned flags, struct decide_in *in)
 	};
 }
 
+void req_credential_reason(struct req *req, enum tl_status credential)
+{
+	if (req->d.code != DECIDE_UNAUTHORIZED)
+		return;
+	if (credential == TL_CONFLICT)
+		req->d.reason = DECIDE_R_TWO_KEYS;
+	else if (credential == TL_INVALID)
+		req->d.reason = DECIDE_R_MALFORMED;
+}
+
 static void check_key(struct req *req, bool unknown);
 
 static void loaded(struct req *req, bool unknown)
@@ -190,10 +200,7 @@ static void check_key(struct req *req, bool unknown)
 	key_question(req, DECIDE_RATE | (unknown ? DECIDE_UNKNOWN : 0u), &in);
 	st = req_credential(req, &in.key);
 	decide(&h->decide, &in, &req->d);
-	if (st == TL_CONFLICT && req->d.code == DECIDE_UNAUTHORIZED)
-		req->d.reason = DECIDE_R_TWO_KEYS;
-	else if (st == TL_INVALID && req->d.code == DECIDE_UNAUTHORIZED)
-		req->d.reason = DECIDE_R_MALFORMED;
+	req_credential_reason(req, st);
 	if (req->d.code == DECIDE_LOAD) {
 		req_load_key(req, &req->d.digest, loaded);
 		return;
@@ -266,15 +273,23 @@ bool http_charge_answer(struct req *req)
 	return true;
 }
 
+bool req_charge_now(struct req *req)
+{
+	return !req->priv->metered || http_charge_answer(req);
+}
+
 void http_middleware(struct req *req)
 {
 	struct router_match *m = &req->priv->match;
 	struct tl_str key;
 
 	http_cors_note(req);
-	if (http_cors_preflight(req))
-		return;
 	router_find(req->http->router, req->method, req->path, m);
+	/* A route that takes OPTIONS itself is asked about other people's
+	 * requests: a 204 of ours would let every preflight, and all that
+	 * looks like one, through the proxy undecided. */
+	if (m->route == NULL && http_cors_preflight(req))
+		return;
 	if (m->route == NULL && m->open_path) {
 		refuse_method(req);
 		return;

@@ -92,6 +92,8 @@ static void fail_with(struct req *req, unsigned status, const char *code,
 		req_header_add(req, "WWW-Authenticate", "Bearer");
 	if (status == 503 && p->retry_after_s == 0)
 		p->retry_after_s = HTTP_SOON_S;
+	if (req->route != NULL && req->route->on_error != NULL)
+		status = req->route->on_error(req, status, code);
 	tl_buf_reset(&p->body);
 	http_error_body(&p->body, req->out_format, status, code, message,
 			status >= 500 ? req->request_id
@@ -176,16 +178,11 @@ void req_fail_status(struct req *req, enum tl_status st,
 
 void req_refuse(struct req *req, const struct decide_out *d)
 {
-	req_refuse_as(req, d, decide_http_status(d->code));
-}
-
-void req_refuse_as(struct req *req, const struct decide_out *d, unsigned status)
-{
 	char text[MESSAGE_MAX_BYTES];
 	size_t n = decide_message(d, text, sizeof(text));
 
 	if (d->retry_after_ms > 0)
 		req->priv->retry_after_s = (d->retry_after_ms + 999) / 1000;
-	fail_with(req, status, decide_code_name(d->code),
+	fail_with(req, decide_http_status(d->code), decide_code_name(d->code),
 		  (struct tl_str){ text, n });
 }

@@ -54,6 +54,10 @@ struct route { /* one row; tables end with .path NULL */
 	uint32_t body_max_bytes; /* 0: 16 KiB */
 	const struct shape *in, *out;
 	route_fn handler;
+	/* The last word on an error of this route, wherever it arose: adds
+	 * headers, returns the status to show.  NULL: as it is. */
+	unsigned (*on_error)(struct req *req, unsigned status,
+			     const char *code);
 	const char *summary;
 };
 
@@ -69,6 +73,7 @@ struct req { /* freed by the reply; lives in its own arena */
 	struct tl_str request_id;
 	struct tally_addr peer, client;
 	bool forwarded; /* carries X-Forwarded-For, Forwarded or X-Real-IP */
+	bool client_told; /* and from a trusted peer, who told the client */
 	uint64_t start_mono_ns;
 	uint64_t deadline_mono_ms;
 	enum doc_format out_format;
@@ -119,6 +124,14 @@ struct tl_str req_header(struct req *req, const char *name);
 /* The one credential: Bearer or X-API-Key.  TL_NOT_FOUND none, TL_INVALID
  * not Bearer or empty, TL_CONFLICT both and different. */
 enum tl_status req_credential(struct req *req, struct tl_str *key_r);
+/* A 401's reason in the decision, as req_credential saw it. */
+void req_credential_reason(struct req *req, enum tl_status credential);
+/*
+ * meter_scope = all: charges now what the answer would be charged for, so
+ * that an answer which shows usage counts itself.  The handler can not fail
+ * after it.  False: refused and answered.
+ */
+bool req_charge_now(struct req *req);
 /* Path parameter as text; as UUID (bad: 400 sent, false). */
 struct tl_str req_path_param(struct req *req, const char *name);
 bool req_path_uuid(struct req *req, const char *name, struct tl_uuid *u_r);
@@ -152,11 +165,8 @@ void req_fail(struct req *req, unsigned status, const char *code,
  * TL_FULL, TL_BUSY, TL_DEADLINE 503, others 500 (logged, no internals). */
 void req_fail_status(struct req *req, enum tl_status st,
 		     const struct tl_err *err);
-/* The refusal of a decision: 401, 403, 429 or 503 in the one error form.
- * _as: under another status (proxies that know 401 and 403 only). */
+/* The refusal of a decision: 401, 403, 429 or 503 in the one error form. */
 void req_refuse(struct req *req, const struct decide_out *d);
-void req_refuse_as(struct req *req, const struct decide_out *d,
-		   unsigned status);
 /*
  * The key of `digest` is not held (DECIDE_LOAD): loads it in a coroutine
  * (one load at a time per key, others wait for it), then calls

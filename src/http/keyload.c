@@ -232,11 +232,15 @@ static void load_for_request(struct req *req)
 	struct tl_err err;
 
 	st = http_key_load(req->http, &p->load_digest, &err);
-	if (st == TL_OK || st == TL_NOT_FOUND)
+	if (st == TL_OK || st == TL_NOT_FOUND) {
 		p->again(req, st == TL_NOT_FOUND);
-	else
-		req_fail_status(req, st == TL_FULL ? TL_FULL : TL_UNAVAILABLE,
-				&err);
+		return;
+	}
+	/* no decision, but somebody will ask why */
+	req->d.code = DECIDE_UNAVAILABLE;
+	req->d.reason = DECIDE_R_BUSY;
+	req->record = true;
+	req_fail_status(req, st == TL_FULL ? TL_FULL : TL_UNAVAILABLE, &err);
 }
 
 void req_load_key(struct req *req, const struct tally_digest *digest,

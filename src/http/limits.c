@@ -10,8 +10,17 @@ static uint64_t seconds_up(uint64_t ms)
 	return (ms + 999) / 1000;
 }
 
+/* A good key was asked about: its own limit then comes first.  What an
+ * address is refused for tells nothing of a revoked key's account. */
+static bool of_good_key(const struct decide_out *d)
+{
+	return d->have_key && tl_str_eq((struct tl_str){ d->rates[0].name,
+							 d->rates[0].name_len },
+					TL_STR("key"));
+}
+
 /* "key";q=100;w=60 - and a shadow limit refuses nothing, so it is left out */
-static void put_policy(struct tl_buf *b, const struct decide_out *d)
+static void put_policy(struct tl_buf *b, const struct decide_out *d, bool quota)
 {
 	bool first = true;
 
@@ -19,7 +28,7 @@ static void put_policy(struct tl_buf *b, const struct decide_out *d)
 	for (uint32_t i = 0; i < d->n_rates; i++) {
 		const struct decide_rate *r = &d->rates[i];
 
-		if (r->shadow_refused)
+		if (r->shadow)
 			continue;
 		if (!first)
 			HTTP_PUT(b, ", ");
@@ -27,11 +36,11 @@ static void put_policy(struct tl_buf *b, const struct decide_out *d)
 		HTTP_PUT(b, "\"");
 		http_put(b, r->name, r->name_len);
 		HTTP_PUT(b, "\";q=");
-		http_put_u64(b, r->limit);
+		http_put_u64(b, r->per_window);
 		HTTP_PUT(b, ";w=");
 		http_put_u64(b, seconds_up(r->window_ms));
 	}
-	if (d->have_key) {
+	if (quota && of_good_key(d)) {
 		if (!first)
 			HTTP_PUT(b, ", ");
 		HTTP_PUT(b, "\"credits\";q=");
@@ -58,7 +67,7 @@ void http_limit_headers(const struct req *req, struct tl_buf *b)
 	HTTP_PUT(b, "\r\nX-RateLimit-Reset: ");
 	http_put_u64(b, seconds_up(wall_ms + t->reset_ms));
 	HTTP_PUT(b, "\r\n");
-	put_policy(b, d);
+	put_policy(b, d, req->http->decide.rules.quota_enabled);
 	HTTP_PUT(b, "RateLimit: \"");
 	http_put(b, t->name, t->name_len);
 	HTTP_PUT(b, "\";r=");

@@ -194,28 +194,58 @@ static void read_addresses(struct req *req)
 	else
 		memset(&req->peer, 0, sizeof(req->peer));
 	req->client = req->peer;
+	req->client_told = false;
 	req->forwarded = g->h[GH_FORWARDED_FOR].ptr != NULL ||
 			 g->h[GH_REAL_IP].ptr != NULL ||
 			 g->h[GH_FORWARDED].ptr != NULL;
 	if (req->forwarded)
 		req->client = tally_addr_client(
 			&req->peer, &req->http->conf->server.trusted_proxies,
-			forwarded_for(req), g->h[GH_REAL_IP]);
+			forwarded_for(req), g->h[GH_REAL_IP],
+			&req->client_told);
 }
 
+/* The weight of a range in thousandths (RFC 9110, 12.4.2); 1000 without. */
+static unsigned weight_of(struct tl_str params)
+{
+	unsigned milli = 0, digit = 1000;
+	struct tl_str p;
+
+	while (tl_str_split(&params, ';', &p)) {
+		p = tl_str_trim(p);
+		if (p.len < 3 || (p.ptr[0] | 0x20) != 'q' || p.ptr[1] != '=')
+			continue;
+		for (size_t i = 2; i < p.len && digit > 0; i++) {
+			if (p.ptr[i] >= '0' && p.ptr[i] <= '9') {
+				milli += digit * (unsigned)(p.ptr[i] - '0');
+				digit /= 10;
+			} else if (p.ptr[i] != '.') {
+				break;
+			}
+		}
+		return milli;
+	}
+	return 1000;
+}
+
+/* MessagePack where it is named and nothing else of ours weighs more; of
+ * equals the first one. */
 static enum doc_format accepted_format(struct tl_str accept)
 {
-	struct tl_str range;
+	unsigned json = 0, msgpack = 0, weight;
+	struct tl_str range, type;
 
 	while (accept.len > 0 && tl_str_split(&accept, ',', &range)) {
-		struct tl_str type;
-
-		if (tl_str_split(&range, ';', &type) &&
-		    tl_str_ieq(tl_str_trim(type),
-			       TL_STR("application/msgpack")))
-			return DOC_MSGPACK;
+		if (!tl_str_split(&range, ';', &type))
+			continue;
+		type = tl_str_trim(type);
+		weight = weight_of(range);
+		if (tl_str_ieq(type, TL_STR("application/msgpack")))
+			msgpack = weight > json ? weight : 0;
+		else if (tl_str_ieq(type, TL_STR("application/json")))
+			json = weight;
 	}
-	return DOC_JSON;
+	return msgpack > 0 && msgpack >= json ? DOC_MSGPACK : DOC_JSON;
 }
 
 static void read_path(struct req *req)

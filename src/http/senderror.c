@@ -79,6 +79,7 @@ static void write_refusal(struct bufferevent *bev, const struct refusal *r)
 	http_common_headers(server, tl_mono_ns(), &head);
 	tl_buf_addf(&head,
 		    "X-Request-Id: %.*s-%llx\r\n"
+		    "Cache-Control: no-store\r\n"
 		    "Content-Type: application/json\r\n"
 		    "Content-Length: %zu\r\nConnection: close\r\n\r\n",
 		    (int)sizeof(server->id_prefix), server->id_prefix,

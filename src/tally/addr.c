@@ -232,10 +232,11 @@ static struct tl_str cut_last(struct tl_str *list)
 struct tally_addr tally_addr_client(const struct tally_addr *peer,
 				    const struct tally_cidr_list *trusted,
 				    struct tl_str forwarded_for,
-				    struct tl_str real_ip)
+				    struct tl_str real_ip, bool *told_r)
 {
 	struct tally_addr a;
 
+	*told_r = false;
 	if (!tally_cidr_list_has(trusted, peer))
 		return *peer;
 	/*
@@ -243,12 +244,14 @@ struct tally_addr tally_addr_client(const struct tally_addr *peer,
 	 * stands left of the first stranger is hearsay.
 	 */
 	while (forwarded_for.len > 0) {
-		if (!header_addr(cut_last(&forwarded_for), &a))
+		*told_r = header_addr(cut_last(&forwarded_for), &a);
+		if (!*told_r)
 			break;
 		if (!tally_cidr_list_has(trusted, &a))
 			return a;
 	}
-	if (header_addr(real_ip, &a))
-		return a;
-	return *peer;
+	if (!header_addr(real_ip, &a))
+		return *peer;
+	*told_r = true;
+	return a;
 }

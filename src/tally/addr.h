@@ -52,9 +52,10 @@ void tally_cidr_list_deinit(struct tally_cidr_list *l);
  * right-most entry of X-Forwarded-For that is not itself trusted, else
  * X-Real-IP, else the peer.  Malformed entries end the walk there.  A port
  * behind an entry is ignored, since some proxies write one.
+ * told_r: false when it is the peer because no header said who was before it.
  */
 struct tally_addr tally_addr_client(const struct tally_addr *peer,
 				    const struct tally_cidr_list *trusted,
 				    struct tl_str forwarded_for,
-				    struct tl_str real_ip);
+				    struct tl_str real_ip, bool *told_r);
 #endif

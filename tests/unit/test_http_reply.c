@@ -35,7 +35,7 @@ static void rate(const char *name, uint32_t limit, uint32_t remaining,
 
 	strcpy(x->name, name);
 	x->name_len = (uint8_t)strlen(name);
-	x->limit = limit;
+	x->limit = x->per_window = limit;
 	x->remaining = remaining;
 	x->window_ms = 60000;
 	x->reset_ms = reset_ms;
@@ -45,10 +45,14 @@ START_TEST(limit_lines_are_exact)
 {
 	r.req.d_valid = true;
 	r.req.start_mono_ns = 7000000000; /* 7 s */
+	http.decide.rules.quota_enabled = true;
 	r.req.d.have_key = true;
 	r.req.d.credits_limit = 250;
 	rate("key", 100, 41, 52310);
 	rate("images", 5, 0, 1);
+	rate("trial", 3, 3, 1);
+	r.req.d.rates[1].per_window = 60; /* a gcra with a burst of 5 */
+	r.req.d.rates[2].shadow = true;
 	r.req.d.tightest = 1;
 
 	http_limit_headers(&r.req, &out);
@@ -58,7 +62,7 @@ START_TEST(limit_lines_are_exact)
 			 "X-RateLimit-Remaining: 0\r\n"
 			 "X-RateLimit-Reset: 1772323208\r\n"
 			 "RateLimit-Policy: \"key\";q=100;w=60, "
-			 "\"images\";q=5;w=60, \"credits\";q=250;w=86400\r\n"
+			 "\"images\";q=60;w=60, \"credits\";q=250;w=86400\r\n"
 			 "RateLimit: \"images\";r=0;t=1\r\n");
 }
 END_TEST

@@ -171,36 +171,37 @@ END_TEST
 /* Trusted are 10.0.0.0/8 and ::1. */
 static const struct {
 	const char *peer, *forwarded, *real_ip, *want;
+	bool told;
 } clients[] = {
 	/* a stranger's headers mean nothing */
-	{ "9.9.9.9", "1.1.1.1", "2.2.2.2", "9.9.9.9" },
-	{ "10.0.0.1", NULL, NULL, "10.0.0.1" },
-	{ "10.0.0.1", "1.1.1.1", NULL, "1.1.1.1" },
-	{ "::1", " 1.1.1.1 ", NULL, "1.1.1.1" },
+	{ "9.9.9.9", "1.1.1.1", "2.2.2.2", "9.9.9.9", false },
+	{ "10.0.0.1", NULL, NULL, "10.0.0.1", false },
+	{ "10.0.0.1", "1.1.1.1", NULL, "1.1.1.1", true },
+	{ "::1", " 1.1.1.1 ", NULL, "1.1.1.1", true },
 	/* what stands left of the first stranger is hearsay */
-	{ "10.0.0.1", "6.6.6.6, 1.1.1.1", NULL, "1.1.1.1" },
-	{ "10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2,::1", NULL, "1.1.1.1" },
-	{ "10.0.0.1", "1.1.1.1", "2.2.2.2", "1.1.1.1" },
+	{ "10.0.0.1", "6.6.6.6, 1.1.1.1", NULL, "1.1.1.1", true },
+	{ "10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2,::1", NULL, "1.1.1.1", true },
+	{ "10.0.0.1", "1.1.1.1", "2.2.2.2", "1.1.1.1", true },
 	/* only trusted ones: X-Real-IP, then the peer */
-	{ "10.0.0.1", "10.0.0.3, 10.0.0.2", "2.2.2.2", "2.2.2.2" },
-	{ "10.0.0.1", "10.0.0.3", NULL, "10.0.0.1" },
-	{ "10.0.0.1", NULL, "2001:db8::1", "2001:db8::1" },
+	{ "10.0.0.1", "10.0.0.3, 10.0.0.2", "2.2.2.2", "2.2.2.2", true },
+	{ "10.0.0.1", "10.0.0.3", NULL, "10.0.0.1", true },
+	{ "10.0.0.1", NULL, "2001:db8::1", "2001:db8::1", true },
 	/* malformed: the walk ends there */
-	{ "10.0.0.1", "1.1.1.1, junk", "2.2.2.2", "2.2.2.2" },
-	{ "10.0.0.1", "1.1.1.1, junk, 10.0.0.2", NULL, "10.0.0.1" },
-	{ "10.0.0.1", "junk, 1.1.1.1", NULL, "1.1.1.1" },
-	{ "10.0.0.1", "1.1.1.1,", NULL, "10.0.0.1" },
-	{ "10.0.0.1", "unknown", "junk", "10.0.0.1" },
+	{ "10.0.0.1", "1.1.1.1, junk", "2.2.2.2", "2.2.2.2", true },
+	{ "10.0.0.1", "1.1.1.1, junk, 10.0.0.2", NULL, "10.0.0.1", false },
+	{ "10.0.0.1", "junk, 1.1.1.1", NULL, "1.1.1.1", true },
+	{ "10.0.0.1", "1.1.1.1,", NULL, "10.0.0.1", false },
+	{ "10.0.0.1", "unknown", "junk", "10.0.0.1", false },
 	/* ports, as some proxies write them */
-	{ "10.0.0.1", "1.1.1.1:4711", NULL, "1.1.1.1" },
-	{ "10.0.0.1", "[2001:db8::1]:4711", NULL, "2001:db8::1" },
-	{ "10.0.0.1", "[2001:db8::1]", NULL, "2001:db8::1" },
-	{ "10.0.0.1", "2001:db8::1", NULL, "2001:db8::1" },
-	{ "10.0.0.1", "1.1.1.1:99999", NULL, "10.0.0.1" },
-	{ "10.0.0.1", "[2001:db8::1", NULL, "10.0.0.1" },
-	{ "10.0.0.1", "[2001:db8::1]x", NULL, "10.0.0.1" },
+	{ "10.0.0.1", "1.1.1.1:4711", NULL, "1.1.1.1", true },
+	{ "10.0.0.1", "[2001:db8::1]:4711", NULL, "2001:db8::1", true },
+	{ "10.0.0.1", "[2001:db8::1]", NULL, "2001:db8::1", true },
+	{ "10.0.0.1", "2001:db8::1", NULL, "2001:db8::1", true },
+	{ "10.0.0.1", "1.1.1.1:99999", NULL, "10.0.0.1", false },
+	{ "10.0.0.1", "[2001:db8::1", NULL, "10.0.0.1", false },
+	{ "10.0.0.1", "[2001:db8::1]x", NULL, "10.0.0.1", false },
 	/* a mapped address is the IPv4 address */
-	{ "::ffff:10.0.0.1", "::ffff:1.1.1.1", NULL, "1.1.1.1" },
+	{ "::ffff:10.0.0.1", "::ffff:1.1.1.1", NULL, "1.1.1.1", true },
 };
 
 START_TEST(client_is_the_nearest_stranger)
@@ -209,6 +210,7 @@ START_TEST(client_is_the_nearest_stranger)
 	struct tally_cidr_list trusted = { items, 2 };
 	struct tally_addr peer = addr(clients[_i].peer), got;
 	char text[TALLY_ADDR_TEXT];
+	bool told;
 
 	ck_assert_int_eq(
 		tally_cidr_parse(TL_STR("10.0.0.0/8"), &items[0], NULL), TL_OK);
@@ -216,7 +218,8 @@ START_TEST(client_is_the_nearest_stranger)
 			 TL_OK);
 	got = tally_addr_client(&peer, &trusted,
 				tl_str_c(clients[_i].forwarded),
-				tl_str_c(clients[_i].real_ip));
+				tl_str_c(clients[_i].real_ip), &told);
+	ck_assert(told == clients[_i].told);
 	tally_addr_format(&got, text);
 	ck_assert_str_eq(text, clients[_i].want);
 }

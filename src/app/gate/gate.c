@@ -12,7 +12,6 @@ struct gate_call {
 	struct decide_in in;
 	struct tl_str scopes[DECIDE_SCOPES_MAX];
 	struct decide_extra extras[DECIDE_EXTRAS_MAX];
-	bool deny_403;
 	enum tl_status credential;
 };
 
@@ -72,10 +71,9 @@ static bool take_parameter(struct req *req, struct gate_call *c,
 		return take_scopes(req, c, value);
 	if (tl_str_eq(name, TL_STR("limit")))
 		return take_limit(req, c, value);
-	if (tl_str_eq(name, TL_STR("deny"))) {
-		c->deny_403 = tl_str_eq(value, TL_STR("403"));
-		return c->deny_403 || bad(req, "deny", "must be 403");
-	}
+	if (tl_str_eq(name, TL_STR("deny"))) /* gate_error looks for it */
+		return tl_str_eq(value, TL_STR("403")) ||
+		       bad(req, "deny", "must be 403");
 	if (tl_str_eq(name, TL_STR("anonymous"))) {
 		if (!tl_str_eq(value, TL_STR("allow")))
 			return bad(req, "anonymous", "must be allow");
@@ -108,13 +106,15 @@ static void add_scopes(struct req *req)
 	uint32_t i;
 
 	tl_buf_init(&b);
-	for (i = 0; shm_extras_scope(s, req->d.extras, i, &scope); i++) {
+	for (i = 0; req->d.extras != 0 &&
+		    shm_extras_scope(s, req->d.extras, i, &scope);
+	     i++) {
 		if (i > 0)
 			tl_buf_addc(&b, ',');
 		tl_buf_add(&b, scope.ptr, scope.len);
 	}
-	if (b.len > 0)
-		req_header_add(req, "X-Tally-Scopes", "%s", b.ptr);
+	/* empty too: a proxy that copies it must not leave the client's own */
+	req_header_add(req, "X-Tally-Scopes", "%.*s", (int)b.len, b.ptr);
 	tl_buf_deinit(&b);
 }
 
@@ -128,22 +128,28 @@ static void add_identity(struct req *req)
 	if (req->d.plan < SHM_PLANS)
 		req_header_add(req, "X-Tally-Plan", "%s",
 			       shm_policy(s)->plans[req->d.plan].name);
-	if (req->d.extras != 0)
-		add_scopes(req);
+	add_scopes(req);
 	shm_leave(s);
 }
 
-static void refuse_gate(struct req *req, const struct gate_call *c)
+/*
+ * Also for what is refused before the query was read, and for a key that
+ * could not be loaded.  nginx passes on 2xx, 401 and 403 only.
+ */
+unsigned gate_error(struct req *req, unsigned status, const char *code)
 {
-	unsigned status = decide_http_status(req->d.code), shown = status;
+	struct tl_str rest = req->query, name, value;
 
 	req_header_add(req, "X-Tally-Status", "%u", status);
 	req_header_add(req, "X-Tally-Reason", "%s",
-		       decide_reason_name(req->d.reason));
-	/* nginx passes on 2xx, 401 and 403 only */
-	if (c->deny_403 && status != 401)
-		shown = 403;
-	req_refuse_as(req, &req->d, shown);
+		       req->d_valid ? decide_reason_name(req->d.reason) : code);
+	if (status == 401)
+		return 401;
+	while (req_query_next(req, &rest, &name, &value))
+		if (tl_str_eq(name, TL_STR("deny")) &&
+		    tl_str_eq(value, TL_STR("403")))
+			return 403;
+	return status;
 }
 
 static void gate_decide(struct req *req, struct gate_call *c);
@@ -175,13 +181,11 @@ static void gate_decide(struct req *req, struct gate_call *c)
 		gate_wait(req, c);
 		return;
 	}
-	if (req->d.code == DECIDE_UNAUTHORIZED &&
-	    c->credential == TL_CONFLICT)
-		req->d.reason = DECIDE_R_TWO_KEYS;
+	req_credential_reason(req, c->credential);
 	req->d_valid = true;
 	req->record = true;
 	if (req->d.code != DECIDE_OK) {
-		refuse_gate(req, c);
+		req_refuse(req, &req->d);
 		return;
 	}
 	req_header_add(req, "X-Tally-Status", "200");
@@ -202,7 +206,6 @@ void gate_handle(struct req *req)
 		.cost = req_conf(req)->metering.request_cost_credits,
 		.mono_ns = req->start_mono_ns,
 	};
-	c.deny_403 = false;
 	req->door = DECIDE_D_GATE;
 	if (!take_query(req, &c))
 		return;

@@ -5,6 +5,7 @@
 const struct route GATE_ROUTES[] = {
 	{ .methods = HTTP_ANY, .path = "/api/gate", .auth = AUTH_SELF,
 	  .flags = ROUTE_INLINE | ROUTE_NO_BODY_TYPE, .handler = gate_handle,
+	  .on_error = gate_error,
 	  .summary = "Decide on a proxy's request" },
 	{ .methods = HTTP_POST, .path = "/api/verify", .auth = AUTH_SELF,
 	  .flags = ROUTE_INLINE, .in = &VERIFY_ITEM_SHAPE,

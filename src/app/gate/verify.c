@@ -26,8 +26,10 @@ static const struct shape limit_shape = {
 	"VerifyLimit", sizeof(struct verify_limit), limit_fields
 };
 static const struct shape_field item_fields[] = {
-	{ "key", SHAPE_STR, SHAPE_REQUIRED, F(key), ABSENT, 0, 4096, NULL,
-	  "the key as it was presented" },
+	/* as long as a body can be: what a stranger presented is refused
+	 * on its own, not with the batch that carries it */
+	{ "key", SHAPE_STR, SHAPE_REQUIRED, F(key), ABSENT, 0, 256 * 1024,
+	  NULL, "the key as it was presented" },
 	{ "cost", SHAPE_INT, 0, F(cost), F(has_cost), 0, DECIDE_COST_MAX,
 	  NULL, "credits; default metering.request_cost_credits" },
 	{ "scopes", SHAPE_STRS, SHAPE_NULLABLE, F(scopes), ABSENT, 0,
@@ -243,6 +245,7 @@ struct caller_call {
 /* A service's key must name the scope: here an empty list is not all. */
 static void ask_caller(struct req *req, bool unknown)
 {
+	enum tl_status credential;
 	static const struct tl_str scope = { "tally.verify", 12 };
 	struct caller_call *c = req->state;
 	struct decide *d = req_decide(req);
@@ -255,7 +258,8 @@ static void ask_caller(struct req *req, bool unknown)
 		.mono_ns = req->start_mono_ns,
 	};
 
-	if (req_credential(req, &in.key) != TL_OK)
+	credential = req_credential(req, &in.key);
+	if (credential != TL_OK)
 		in.key = (struct tl_str){ NULL, 0 };
 	decide(d, &in, &req->d);
 	if (req->d.code == DECIDE_LOAD) {
@@ -279,6 +283,7 @@ static void ask_caller(struct req *req, bool unknown)
 		c->next(req);
 		return;
 	}
+	req_credential_reason(req, credential);
 	req->d_valid = true;
 	req->record = true;
 	req_refuse(req, &req->d);
@@ -288,13 +293,11 @@ void verify_caller(struct req *req, void (*next)(struct req *req))
 {
 	const struct conf *conf = req_conf(req);
 	struct caller_call *c;
-	bool through_unknown_proxy =
-		req->forwarded &&
-		!tally_cidr_list_has(&conf->server.trusted_proxies, &req->peer);
 
 	req->door = DECIDE_D_VERIFY;
-	/* a proxy on this host must not open the door to the world */
-	if (!through_unknown_proxy &&
+	/* a proxy on this host must not open the door to the world, nor one
+	 * that is trusted and does not say for whom it asks */
+	if ((!req->forwarded || req->client_told) &&
 	    tally_cidr_list_has(&conf->gate.verify_allow, &req->client)) {
 		next(req);
 		return;

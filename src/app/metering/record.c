@@ -56,7 +56,7 @@ static void reply_answer(struct req *req, const struct shm_answer *a)
 	docw_init(&w, req->out_format, &b);
 	docw_object(&w, 4);
 	docw_name(&w, TL_STR("recorded"));
-	docw_bool(&w, true);
+	docw_bool(&w, a->credits_charged > 0);
 	docw_name(&w, TL_STR("credits_charged"));
 	docw_uint(&w, a->credits_charged);
 	docw_name(&w, TL_STR("cost_usd"));
@@ -96,7 +96,8 @@ static void charge(struct req *req, const struct record_call *c,
 		return;
 	}
 	a = (struct shm_answer){
-		.credits_charged = c->in.cost,
+		/* metering.enabled = no: nothing was recorded */
+		.credits_charged = req->d.charged ? c->in.cost : 0,
 		.day = req->d.day,
 		.cost_micro_usd = c->in.cost_micro_usd,
 		.credits_used = req->d.credits_used,

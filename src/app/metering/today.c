@@ -6,6 +6,8 @@ void today_handle(struct req *req)
 	struct doc_writer w;
 	struct tl_buf b;
 
+	if (!req_charge_now(req))
+		return;
 	if (!decide_usage(req_decide(req), &req->d.user_id,
 			  req->start_mono_ns, &u)) {
 		/* the janitor took it between two lines of this turn */

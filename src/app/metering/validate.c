@@ -14,7 +14,7 @@ struct validate_body {
 /* clang-format off */
 static const struct shape_field fields[] = {
 	{ "token", SHAPE_STR, SHAPE_REQUIRED,
-	  offsetof(struct validate_body, token), SHAPE_NO_OFFSET, 0, 4096,
+	  offsetof(struct validate_body, token), SHAPE_NO_OFFSET, 0, 16384,
 	  NULL, "the key" },
 	{ .name = NULL },
 };

@@ -320,6 +320,85 @@ START_TEST(quota_and_limits_can_be_switched_off)
 }
 END_TEST
 
+START_TEST(every_refusal_tells_its_status_and_deny_covers_it)
+{
+	static const struct {
+		const char *query;
+		int status;
+		const char *reason;
+	} cases[] = {
+		{ "cost=x", 400, "bad_request" },
+		{ "limit=nowhere", 400, "bad_request" },
+		{ "scope=admin", 403, "scope" },
+		{ "cost=1000000", 429, "quota" },
+	};
+	char query[64], status[8];
+	unsigned i;
+
+	up();
+	make_key("k", 10, "scopes = '{read}'");
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(status, sizeof(status), "%d", cases[i].status);
+		ck_assert_int_eq(gate(key_of("k"), cases[i].query),
+				 cases[i].status);
+		ck_assert_pstr_eq(header_of(&r, "X-Tally-Status"), status);
+		ck_assert_pstr_eq(header_of(&r, "X-Tally-Reason"),
+				  cases[i].reason);
+		snprintf(query, sizeof(query), "%s&deny=403", cases[i].query);
+		ck_assert_int_eq(gate(key_of("k"), query), 403);
+		ck_assert_pstr_eq(header_of(&r, "X-Tally-Status"), status);
+	}
+	/* the key's limit is told on a 403 too, and not charged by it */
+	gate(key_of("k"), "scope=admin");
+	ck_assert_int_eq(header_num(&r, "X-RateLimit-Remaining"), 100);
+}
+END_TEST
+
+/* The headers are those of the original request: what looks like a preflight
+ * is decided as anything else. */
+START_TEST(a_preflight_does_not_pass_undecided)
+{
+	up("server.allowed_origins=https://app.example");
+
+	client_request(c, "OPTIONS", "/api/gate",
+		       "Origin: https://app.example\r\n"
+		       "Access-Control-Request-Method: GET\r\n",
+		       NULL, 0, &r);
+
+	want_error(401, "unauthorized");
+}
+END_TEST
+
+START_TEST(a_revoked_key_tells_nothing_of_its_credits)
+{
+	up();
+	make_key("old", 77, "status = 'revoked', revoked_at = now()");
+
+	gate(key_of("old"), "");
+
+	want_error(401, "unauthorized");
+	ck_assert_pstr_eq(header_of(&r, "X-Tally-Reason"), "revoked");
+	ck_assert_pstr_eq(header_of(&r, "RateLimit-Policy"),
+			  "\"address\";q=20;w=60");
+}
+END_TEST
+
+START_TEST(what_a_refusal_gives_back_is_in_its_answer)
+{
+	up();
+	make_key("k", 1, "");
+	gate(key_of("k"), "cost=1");
+
+	gate(key_of("k"), "cost=1");
+
+	want_error(429, "quota_exceeded");
+	ck_assert_int_eq(header_num(&r, "X-RateLimit-Remaining"), 99);
+	gate(key_of("k"), "cost=0");
+	ck_assert_int_eq(header_num(&r, "X-RateLimit-Remaining"), 98);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("gate");
@@ -345,5 +424,9 @@ int main(void)
 	tcase_add_test(tc, ipv6_clients_are_limited_by_their_64);
 	tcase_add_test(tc, named_limits_are_charged_all_or_none);
 	tcase_add_test(tc, quota_and_limits_can_be_switched_off);
+	tcase_add_test(tc, every_refusal_tells_its_status_and_deny_covers_it);
+	tcase_add_test(tc, a_preflight_does_not_pass_undecided);
+	tcase_add_test(tc, a_revoked_key_tells_nothing_of_its_credits);
+	tcase_add_test(tc, what_a_refusal_gives_back_is_in_its_answer);
 	return fixture_run(s);
 }

@@ -386,6 +386,53 @@ START_TEST(batch_loads_keys_it_has_never_seen)
 }
 END_TEST
 
+/* A trusted proxy vouches for the address it names, not for one it leaves
+ * out. */
+START_TEST(a_trusted_proxy_must_tell_for_whom_it_asks)
+{
+	static const struct {
+		const char *head;
+		int status;
+	} cases[] = {
+		{ NULL, 200 },
+		{ "X-Forwarded-For: 127.0.0.1\r\n", 200 },
+		{ "X-Forwarded-For: 203.0.113.9\r\n", 401 },
+		{ "Forwarded: for=203.0.113.9\r\n", 401 },
+		{ "X-Forwarded-For: unknown\r\n", 401 },
+		{ "X-Forwarded-For: 127.0.0.1, unknown\r\n", 401 },
+		{ "X-Real-IP: junk\r\n", 401 },
+	};
+	unsigned i;
+
+	up("server.trusted_proxies=127.0.0.0/8");
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		client_call(c, "/api/verify", NULL, "{\"key\":\"" KEY_PRO "\"}",
+			    cases[i].head, &r);
+		want(cases[i].status);
+	}
+}
+END_TEST
+
+/* What a stranger presented must not refuse the questions beside it. */
+START_TEST(a_very_long_key_is_unknown_and_no_bad_request)
+{
+	char *body = tl_alloc(8192);
+
+	up();
+	snprintf(body, 8192,
+		 "{\"items\":[{\"key\":\"%06000d\"},{\"key\":\"%s\"}]}", 0,
+		 KEY_PRO);
+
+	client_call(c, "/api/verify/batch", NULL, body, NULL, &r);
+
+	want(200);
+	ck_assert_pstr_eq(json_str(&r, "results.0.code"), "unauthorized");
+	ck_assert_pstr_eq(json_str(&r, "results.1.code"), "ok");
+	tl_free(body);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("verify");
@@ -413,5 +460,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_bad_item_refuses_the_whole_batch_and_names_it,
 			    0, ENCODINGS);
 	tcase_add_test(tc, batch_loads_keys_it_has_never_seen);
+	tcase_add_test(tc, a_trusted_proxy_must_tell_for_whom_it_asks);
+	tcase_add_test(tc, a_very_long_key_is_unknown_and_no_bad_request);
 	return fixture_run(s);
 }

@@ -363,6 +363,38 @@ START_TEST(today_is_free_and_needs_a_key)
 }
 END_TEST
 
+START_TEST(with_meter_scope_all_today_counts_itself)
+{
+	up("metering.meter_scope=all");
+
+	client_get(c, "/api/usage/today", KEY_STARTER, &r);
+
+	want(200);
+	ck_assert_int_eq(json_num(&r, "credits_used"), 24);
+	ck_assert_int_eq(json_num(&r, "request_count"), 13);
+	client_get(c, "/api/usage/today", KEY_STARTER, &r);
+	ck_assert_int_eq(json_num(&r, "credits_used"), 25);
+}
+END_TEST
+
+START_TEST(without_metering_nothing_is_recorded)
+{
+	up("metering.enabled=no");
+
+	client_call(c, "/api/usage/record", KEY_STARTER, "{\"credits\":5}",
+		    NULL, &r);
+	want(200);
+	ck_assert(!json_true(&r, "recorded"));
+	ck_assert_int_eq(json_num(&r, "credits_charged"), 0);
+	ck_assert_int_eq(json_num(&r, "usage.credits_used"), 23);
+	client_call(c, "/api/usage/record", KEY_STARTER, "{\"credits\":53}",
+		    NULL, &r);
+
+	want_error(429, "quota_exceeded"); /* the quota still holds */
+	ck_assert_int_eq(used_today(KEY_STARTER), 23);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("record");
@@ -391,5 +423,7 @@ int main(void)
 	tcase_add_test(tc, validate_knows_admins_and_the_suspended);
 	tcase_add_test(tc, validate_is_limited_by_address_and_strict_in_form);
 	tcase_add_test(tc, today_is_free_and_needs_a_key);
+	tcase_add_test(tc, with_meter_scope_all_today_counts_itself);
+	tcase_add_test(tc, without_metering_nothing_is_recorded);
 	return fixture_run(s);
 }

@@ -232,6 +232,69 @@ START_TEST(a_changed_count_applies_to_the_next_check)
 }
 END_TEST
 
+START_TEST(a_limit_named_twice_weighs_twice)
+{
+	up();
+	make_limit("('images', 4, 60000, 'sliding', 0, 'key', false)");
+	make_key("a", 1000, "");
+	WAIT_UNTIL(gate(key_of("a"), "cost=0&limit=images:0") != 400);
+
+	ck_assert_int_eq(gate(key_of("a"), "limit=images:2&limit=images"), 200);
+	ck_assert_int_eq(header_num(&r, "X-RateLimit-Remaining"), 1);
+	gate(key_of("a"), "limit=images&limit=images");
+
+	want_error(429, "rate_limited");
+}
+END_TEST
+
+START_TEST(built_in_limits_can_be_named)
+{
+	up();
+	make_key("a", 1000, "rate_limit = 10");
+
+	gate(key_of("a"), "limit=key:4");
+	want(200);
+	ck_assert_int_eq(header_num(&r, "X-RateLimit-Remaining"), 6);
+	gate(key_of("a"), "limit=address:18");
+	want(200);
+	ck_assert_pstr_eq(header_of(&r, "RateLimit-Policy"),
+			  "\"key\";q=10;w=60, \"address\";q=20;w=60, "
+			  "\"credits\";q=1000;w=86400");
+	gate(key_of("a"), "limit=address:3");
+
+	want_error(429, "rate_limited");
+}
+END_TEST
+
+START_TEST(anonymous_callers_count_on_limits_by_address)
+{
+	up();
+	make_limit("('door', 2, 60000, 'sliding', 0, 'address', false)");
+	WAIT_UNTIL(gate(KEY_PRO, "cost=0&limit=door:0") != 400);
+
+	ck_assert_int_eq(gate(NULL, "anonymous=allow&limit=door:2"), 200);
+	gate(NULL, "anonymous=allow&limit=door");
+
+	want_error(429, "rate_limited");
+}
+END_TEST
+
+START_TEST(an_override_of_a_user_reaches_all_his_keys)
+{
+	up();
+	make_limit("('images', 1, 60000, 'sliding', 0, 'key', false)");
+	make_key("a", 1000, "");
+	make_second_key("a", "b");
+	sql_exec(d->conninfo,
+		 "INSERT INTO limit_overrides (limit_id, user_id, count) "
+		 "SELECT l.limit_id, u.user_id, 3 FROM limits l, users u "
+		 "WHERE l.name = 'images' AND u.email = 'a@test'");
+	WAIT_UNTIL(gate(key_of("b"), "cost=0&limit=images:0") != 400);
+
+	ck_assert_int_eq(gate(key_of("b"), "limit=images:3"), 200);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("limits");
@@ -248,5 +311,9 @@ int main(void)
 	tcase_add_test(tc, scope_address_counts_the_client);
 	tcase_add_test(tc, overrides_give_a_key_its_own_count);
 	tcase_add_test(tc, a_changed_count_applies_to_the_next_check);
+	tcase_add_test(tc, a_limit_named_twice_weighs_twice);
+	tcase_add_test(tc, built_in_limits_can_be_named);
+	tcase_add_test(tc, anonymous_callers_count_on_limits_by_address);
+	tcase_add_test(tc, an_override_of_a_user_reaches_all_his_keys);
 	return fixture_run(s);
 }

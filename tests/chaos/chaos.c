@@ -187,12 +187,19 @@ static void rampage(unsigned kills, unsigned seconds)
 		test_sleep_ms(10);
 }
 
+static void teardown(void)
+{
+	daemon_free(&daemon_);
+	pgtest_stop(&pg);
+}
+
 static void setup(void)
 {
 	char workers[32];
 	unsigned i;
 
 	world_init();
+	atexit(teardown); /* also when something gives up; before world's own */
 	pg = pgtest_start();
 	snprintf(workers, sizeof(workers), "server.workers=%u", opt.workers);
 	daemon_ = daemon_start(
@@ -374,7 +381,5 @@ int main(int argc, char **argv)
 	printf("%s\n", good && status == 0 ? "PASS" : "FAIL");
 	if (!good || status != 0)
 		printf("log:\n%s\n", daemon_story(daemon_));
-	daemon_free(&daemon_);
-	pgtest_stop(&pg);
 	return good && status == 0 ? 0 : 1;
 }

@@ -65,7 +65,7 @@ static void must(const PGresult *res, const char *fmt)
 	if (good(res))
 		return;
 	fprintf(stderr, "sql: %s: %s\n", fmt, PQerrorMessage(conn));
-	abort();
+	exit(1);
 }
 
 void sql_exec(const char *conninfo, const char *fmt, ...)

@@ -23,6 +23,7 @@
 #include "store/q_instance.h"
 
 #define READ_MAX     500
+#define BUSY_AGAIN_MS 5
 #define POLL_FROM_MS 20
 #define POLL_TO_MS   20000
 
@@ -100,6 +101,8 @@ static void sort_out(struct flush *f, const struct q_change_read_row *rows,
 static enum tl_status load_users(struct flush *f, const struct touched *t,
 				 struct tl_arena *arena, struct tl_err *err)
 {
+	/* a row read before a suspension must not lift it again */
+	uint64_t gen = shm_change_gen(f->shm);
 	struct tally_user_row *rows;
 	uint32_t n;
 	enum tl_status st;
@@ -107,7 +110,7 @@ static enum tl_status load_users(struct flush *f, const struct touched *t,
 	st = store_user_load_many(f->pg, t->users, t->n_users, flush_day(f),
 				  arena, &rows, &n, err);
 	for (uint32_t i = 0; st == TL_OK && i < n; i++) {
-		st = shm_user_change(f->shm, &rows[i], err);
+		st = shm_user_change(f->shm, &rows[i], gen, err);
 		if (st == TL_NOT_FOUND)
 			st = TL_OK;
 	}
@@ -192,6 +195,8 @@ enum tl_status changes_read(struct flush *f, bool *more_r, struct tl_err *err)
 		sort_out(f, rows, n, &t);
 		st = read_touched(f, &t, &arena, err);
 	}
+	if (st == TL_BUSY) /* somebody changed the same meanwhile */
+		f->refresh_mono_ms = tl_mono_ms() + BUSY_AGAIN_MS;
 	if (st != TL_OK)
 		goto out;
 	if (n > 0) {

@@ -203,7 +203,7 @@ static enum tl_status user_take_in(struct shm *s,
 		return tl_err_set(err, TL_BUSY, "the segment is busy");
 	st = TL_OK;
 	i = user_lookup(s, &row->user_id, hash);
-	if (insert && shm_change_gen(s) != change_gen)
+	if (shm_change_gen(s) != change_gen)
 		st = TL_BUSY;
 	else if (i != SHM_NONE && user_keep(s, &s->users[i], wall_ms))
 		user_rules(s, &s->users[i], row, plan, extras);
@@ -337,7 +337,7 @@ enum tl_status shm_key_take_in(struct shm *s, const struct tally_key_row *row,
 }
 
 enum tl_status shm_user_change(struct shm *s, const struct tally_user_row *row,
-			       struct tl_err *err)
+			       uint64_t change_gen, struct tl_err *err)
 {
 	uint64_t wall_ms = shm_wall_ms(s, tl_mono_ns());
 	uint32_t plan, index;
@@ -348,8 +348,8 @@ enum tl_status shm_user_change(struct shm *s, const struct tally_user_row *row,
 	if (plan == SHM_NONE)
 		st = tl_err_set(err, TL_BUSY, "the plan is not loaded yet");
 	else
-		st = user_take_in(s, row, 0, plan, wall_ms, false, &index,
-				  err);
+		st = user_take_in(s, row, change_gen, plan, wall_ms, false,
+				  &index, err);
 	shm_leave(s);
 	return st;
 }

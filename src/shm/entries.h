@@ -36,7 +36,8 @@ enum tl_status shm_key_take_in(struct shm *s, const struct tally_key_row *row,
 			       struct tl_err *err) TL_MUST_CHECK;
 /* Changes only what is held; TL_NOT_FOUND otherwise (which is fine). */
 enum tl_status shm_user_change(struct shm *s, const struct tally_user_row *row,
-			       struct tl_err *err) TL_MUST_CHECK;
+			       uint64_t change_gen, struct tl_err *err)
+	TL_MUST_CHECK;
 /* For a mutation that has just been committed: raises change_gen (so that
  * loads in flight read anew), then marks.  grace_until_s 0: dies at once.
  * Effective in every process when it returns. */

@@ -100,10 +100,12 @@ START_TEST(rules_change_and_counts_stay)
 	ck_assert_uint_eq(atomic_load(&shm->users[u].flags),
 			  SHM_USER_SUSPENDED);
 	row.user.suspended = false;
-	ck_assert_int_eq(shm_user_change(shm, &row.user, &err), TL_OK);
+	ck_assert_int_eq(shm_user_change(shm, &row.user,
+					 shm_change_gen(shm), &err), TL_OK);
 	ck_assert_uint_eq(atomic_load(&shm->users[u].flags), 0);
 	segment_row(8, 4, &row);
-	ck_assert_int_eq(shm_user_change(shm, &row.user, &err), TL_NOT_FOUND);
+	ck_assert_int_eq(shm_user_change(shm, &row.user,
+					 shm_change_gen(shm), &err), TL_NOT_FOUND);
 }
 END_TEST
 

@@ -28,6 +28,7 @@ static const char *const reason_names[] = {
 	[DECIDE_R_BUSY] = "busy",
 	[DECIDE_R_FULL] = "full",
 	[DECIDE_R_TWO_KEYS] = "two_keys",
+	[DECIDE_R_DATABASE] = "database",
 };
 static const char *const door_names[] = {
 	[DECIDE_D_API] = "api",		[DECIDE_D_GATE] = "gate",
@@ -98,11 +99,15 @@ static const char *fixed_message(enum decide_reason r)
 		return "API key lacks a scope that is asked for";
 	case DECIDE_R_FULL:
 		return "no room for another window; try again later";
+	case DECIDE_R_DATABASE:
+		return "the key is not held and the database is away; try "
+		       "again later";
 	case DECIDE_R_BUSY:
 	case DECIDE_R_NONE:
 	case DECIDE_R_LIMIT:
 	case DECIDE_R_QUOTA:
 	case DECIDE_R_KEY_QUOTA:
+	case DECIDE_REASONS:
 		break;
 	}
 	return "the counter is busy; try again later";

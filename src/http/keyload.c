@@ -238,7 +238,7 @@ static void load_for_request(struct req *req)
 	}
 	/* no decision, but somebody will ask why */
 	req->d.code = DECIDE_UNAVAILABLE;
-	req->d.reason = DECIDE_R_BUSY;
+	req->d.reason = DECIDE_R_DATABASE;
 	req->record = true;
 	req_fail_status(req, st == TL_FULL ? TL_FULL : TL_UNAVAILABLE, &err);
 }

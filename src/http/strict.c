@@ -35,14 +35,21 @@ static void unpark(struct req *req)
 static void time_out(struct req *req)
 {
 	struct http_req_priv *p = req->priv;
+	unsigned status = 503;
 
 	http_count(req->http, SHM_C_STRICT_TIMEOUTS);
+	/* nor are the lines that went with the answer not given */
+	tl_buf_reset(&p->extra);
+	p->has_cache_control = p->has_content_type = false;
+	if (req->route->on_error != NULL)
+		status = req->route->on_error(req, 503, "service_unavailable");
 	tl_buf_reset(&p->body);
-	http_error_body(&p->body, req->out_format, 503, "service_unavailable",
+	http_error_body(&p->body, req->out_format, status,
+			"service_unavailable",
 			TL_STR("the charge stands but is not yet confirmed; "
 			       "ask again with the same Idempotency-Key"),
 			req->request_id);
-	p->status = 503;
+	p->status = status;
 	p->reply_body = tl_buf_str(&p->body);
 	p->retry_after_s = HTTP_SOON_S;
 }

@@ -125,6 +125,9 @@ static const char *reason_words(unsigned reason)
 	case DECIDE_R_BUSY:
 		return "an entry of the segment was busy; it passes when "
 		       "tried again";
+	case DECIDE_R_DATABASE:
+		return "the key was not held and the database did not answer; "
+		       "it passes when the database is back";
 	case DECIDE_R_FULL:
 		return "a table of the segment is full; it passes when idle "
 		       "entries were removed, or with a larger [shm]";

@@ -83,7 +83,7 @@ enum tl_status filter_add(struct filter *f, struct tl_str word,
 				 err);
 	if (tl_str_eq(name, TL_STR("reason")))
 		return set_known(&f->reason, value, reason_of,
-				 DECIDE_R_TWO_KEYS, "reason", err);
+				 DECIDE_REASONS - 1, "reason", err);
 	if (tl_str_eq(name, TL_STR("door")))
 		return set_known(&f->door, value, door_of, DECIDE_D_VALIDATE,
 				 "door", err);

@@ -277,6 +277,34 @@ START_TEST(cors_is_for_allowed_origins_only)
 }
 END_TEST
 
+START_TEST(accept_weighs_the_two_encodings)
+{
+	static const struct {
+		const char *accept, *want;
+	} cases[] = {
+		{ "application/msgpack", "application/msgpack" },
+		{ "*/*", "application/json" },
+		{ "application/json, application/msgpack;q=0",
+		  "application/json" },
+		{ "application/msgpack;q=0.5, application/json",
+		  "application/json" },
+		{ "application/json;q=0.1, application/msgpack;q=0.2",
+		  "application/msgpack" },
+	};
+	char head[128];
+	unsigned i;
+
+	up();
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		snprintf(head, sizeof(head), "Accept: %s\r\n", cases[i].accept);
+		client_request(c, "GET", "/health", head, NULL, 0, &r);
+		want(200);
+		ck_assert_pstr_eq(header_of(&r, "Content-Type"), cases[i].want);
+	}
+}
+END_TEST
+
 START_TEST(a_429_carries_cors_headers)
 {
 	unsigned i;
@@ -317,5 +345,6 @@ int main(void)
 	tcase_add_test(tc, errors_come_in_messagepack_when_asked);
 	tcase_add_test(tc, cors_is_for_allowed_origins_only);
 	tcase_add_test(tc, a_429_carries_cors_headers);
+	tcase_add_test(tc, accept_weighs_the_two_encodings);
 	return fixture_run(s);
 }

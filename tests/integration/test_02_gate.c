@@ -399,6 +399,25 @@ START_TEST(what_a_refusal_gives_back_is_in_its_answer)
 }
 END_TEST
 
+START_TEST(deny_covers_what_the_database_is_missing_for)
+{
+	up("metering.durability=strict", "metering.strict_timeout_ms=300");
+	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
+	pgtest_halt(pg);
+
+	gate("a_key_never_seen_before", "deny=403");
+	want_error(403, "service_unavailable");
+	ck_assert_pstr_eq(header_of(&r, "X-Tally-Status"), "503");
+	ck_assert_int_ge(header_num(&r, "Retry-After"), 1);
+	/* charged, but not confirmed: nothing of the 200 may be left */
+	gate(KEY_PRO, "deny=403");
+	want_error(403, "service_unavailable");
+	ck_assert_pstr_eq(header_of(&r, "X-Tally-Status"), "503");
+	ck_assert_ptr_null(header_of(&r, "X-Tally-User"));
+	pgtest_resume(pg);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("gate");
@@ -428,5 +447,6 @@ int main(void)
 	tcase_add_test(tc, a_preflight_does_not_pass_undecided);
 	tcase_add_test(tc, a_revoked_key_tells_nothing_of_its_credits);
 	tcase_add_test(tc, what_a_refusal_gives_back_is_in_its_answer);
+	tcase_add_test(tc, deny_covers_what_the_database_is_missing_for);
 	return fixture_run(s);
 }

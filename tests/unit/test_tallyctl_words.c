@@ -101,7 +101,7 @@ START_TEST(no_reason_is_without_words)
 {
 	d.code = DECIDE_UNAUTHORIZED;
 	d.http_status = 401;
-	for (int r = DECIDE_R_MISSING; r <= DECIDE_R_TWO_KEYS; r++) {
+	for (int r = DECIDE_R_MISSING; r < DECIDE_REASONS; r++) {
 		if (r == DECIDE_R_LIMIT || r == DECIDE_R_QUOTA ||
 		    r == DECIDE_R_KEY_QUOTA)
 			continue; /* told by their code */

@@ -142,7 +142,9 @@ unsigned gate_error(struct req *req, unsigned status, const char *code)
 
 	req_header_add(req, "X-Tally-Status", "%u", status);
 	req_header_add(req, "X-Tally-Reason", "%s",
-		       req->d_valid ? decide_reason_name(req->d.reason) : code);
+		       req->d_valid && req->d.code != DECIDE_OK ?
+			       decide_reason_name(req->d.reason) :
+			       code);
 	if (status == 401)
 		return 401;
 	while (req_query_next(req, &rest, &name, &value))

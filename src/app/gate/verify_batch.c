@@ -78,7 +78,7 @@ static void finish(struct req *req, struct batch_call *c)
 static void unavailable(struct decide_out *d)
 {
 	d->code = DECIDE_UNAVAILABLE;
-	d->reason = DECIDE_R_BUSY;
+	d->reason = DECIDE_R_DATABASE;
 	d->retry_after_ms = 1000;
 }
 

@@ -26,10 +26,10 @@ done
 keys=bench_key_%06u_0123456789abcdef
 tmp=$(mktemp -d /tmp/tb.XXXXXX)
 chmod 755 "$tmp"
-stock_pid='' cg='' cs=''
+stock_pid=
 cleanup() {
 	trap - EXIT INT TERM
-	for p in $stock_pid $cg $cs; do
+	for p in $stock_pid $(cat "$tmp/cg.pid" 2>/dev/null); do
 		kill "$p" 2>/dev/null || true
 	done
 	wait
@@ -216,52 +216,56 @@ part_syscalls() {
 		"$(calls_of "$stock_pid" stock_load)" ""
 }
 
-# per_request FILE: instructions of a callgrind profile over 5000 requests
-per_request() { awk '/^(totals|summary):/ { n = $2 } END {
-	printf "%.1f", n / 5000 / 1000 }' "$1"; }
+# profile REQUESTS COMMAND...: instructions of the process that answered, from
+# its start to its end, that many requests included.  A worker closes what
+# callgrind_control would talk to, hence whole lives.
+profile() {
+	requests=$1
+	shift
+	rm -rf "$tmp/cg"
+	mkdir "$tmp/cg"
+	valgrind -q --tool=callgrind --callgrind-out-file="$tmp/cg/out.%p" "$@" \
+		>/dev/null 2>&1 &
+	cg=$!
+	echo $cg >"$tmp/cg.pid" # we are a subshell; cleanup is not
+	n=0
+	until curl -sf -o /dev/null "http://127.0.0.1:$((port + 3))/health"; do
+		n=$((n + 1))
+		[ $n -lt 600 ] || {
+			echo "not ready under valgrind" >&2
+			exit 1
+		}
+		sleep 0.1
+	done
+	load --port $((port + 3)) --path /api/gate --keys "$keys" \
+		--key-count 100 --requests "$requests" >/dev/null
+	kill "$cg"
+	wait "$cg" || true
+	# valgrind hides titles, but a worker's own lines are in the log
+	answerer=$(sed -n 's/.*"process":"worker[^,]*,"pid":\([0-9]*\).*/\1/p' \
+		"$tmp/cg/log" 2>/dev/null | head -n 1)
+	sed -n 's/^totals: //p' "$tmp/cg/out.${answerer:-$cg}"
+	rm -f "$tmp/cg.pid"
+}
+gate_profile() {
+	profile "$1" ./tallyd -o "server.listen=127.0.0.1:$((port + 3))" \
+		-o "server.state_dir=$tmp/cg" -o "server.instance=bench-$$-cg" \
+		-o server.workers=1 -o log.file="$tmp/cg/log" \
+		-o "database.url=$TALLYD_DATABASE_URL"
+	rm -f "/dev/shm/tallyd.bench-$$-cg"*
+}
+stock_profile() {
+	profile "$1" tests/bench/stock_evhttp $((port + 3))
+}
 
 part_instructions() {
-	say "user instructions a request (callgrind, 5,000 requests)"
-	mkdir "$tmp/cg"
-	valgrind -q --tool=callgrind --callgrind-out-file="$tmp/cg/t.%p" ./tallyd \
-		-o "server.listen=127.0.0.1:$((port + 3))" \
-		-o "server.state_dir=$tmp/cg" \
-		-o "server.instance=bench-$$-cg" -o server.workers=1 \
-		-o "database.url=$TALLYD_DATABASE_URL" \
-		-o log.file="$tmp/cg/log" >/dev/null 2>&1 &
-	cg=$!
-	valgrind -q --tool=callgrind --callgrind-out-file="$tmp/cg/s.%p" \
-		tests/bench/stock_evhttp $((port + 4)) &
-	cs=$!
-	for p in 3 4; do
-		n=0
-		until curl -sf -o /dev/null "http://127.0.0.1:$((port + p))/health"
-		do
-			n=$((n + 1))
-			[ $n -lt 600 ] || {
-				echo "not ready under valgrind" >&2
-				exit 1
-			}
-			sleep 0.1
-		done
+	say "user instructions a request (callgrind: 6000 requests less 1000)"
+	for who in gate stock; do
+		few=$("${who}_profile" 1000)
+		many=$("${who}_profile" 6000)
+		note "user instructions a request, $who" \
+			"$(divide "($many - $few)" 5000000 1)" k
 	done
-	# valgrind hides the titles, but its own request is in the log
-	cw=$(sed -n 's/.*"process":"worker[^,]*,"pid":\([0-9]*\).*/\1/p' \
-		"$tmp/cg/log" | head -n 1)
-	for p in 3 4; do # the second run counts: everything is warm
-		load --port $((port + p)) --path /api/gate --keys "$keys" \
-			--key-count 100 --requests 1000 >/dev/null
-		callgrind_control -z "$cw" "$cs" >/dev/null 2>&1
-		load --port $((port + p)) --path /api/gate --keys "$keys" \
-			--key-count 100 --requests 5000 >/dev/null
-		callgrind_control -d "$cw" "$cs" >/dev/null 2>&1
-		[ $p = 4 ] || note "user instructions a request, gate" \
-			"$(per_request "$tmp/cg/t.$cw.1")" k
-	done
-	note "user instructions a request, stock" \
-		"$(per_request "$tmp/cg/s.$cs.2")" k
-	kill "$cs" "$cg"
-	wait "$cg" "$cs" || true
 }
 
 export TALLY_DATADIR="$source/db"

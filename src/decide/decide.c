@@ -331,6 +331,8 @@ void decide_charge(struct decide *d, const struct decide_in *in,
 		charge(d, in, out);
 	}
 	shm_leave(d->shm);
+	if (out->code != DECIDE_OK) /* the first phase counted an ok */
+		count(d, out);
 }
 
 void decide_address(struct decide *d, const struct tally_addr *client,

@@ -10,6 +10,7 @@
 struct segment {
 	struct tl_str text; /* literal, or the name of the parameter */
 	bool param;
+	bool rest; /* "*", the last one: whatever follows */
 };
 struct entry { /* one path and the routes of its methods */
 	struct tl_str path;
@@ -83,11 +84,20 @@ static enum tl_status cut_segments(struct entry *e, struct tl_err *err)
 {
 	struct tl_str rest = { e->path.ptr + 1, e->path.len - 1 }, piece;
 	uint32_t n_params = 0;
+	bool has_rest = false;
 
-	if (memchr(e->path.ptr, '{', e->path.len) == NULL)
+	if (memchr(e->path.ptr, '{', e->path.len) == NULL &&
+	    e->path.ptr[e->path.len - 1] != '*')
 		return TL_OK;
 	while (tl_str_split(&rest, '/', &piece)) {
-		struct segment s = { piece, false };
+		struct segment s = { piece, false,
+				     tl_str_eq(piece, TL_STR("*")) };
+
+		if (s.rest && rest.len > 0)
+			return tl_err_set(err, TL_INVALID,
+					  "route '%s': * must come last",
+					  e->path.ptr);
+		has_rest |= s.rest;
 
 		if (piece.len > 2 && piece.ptr[0] == '{' &&
 		    piece.ptr[piece.len - 1] == '}') {
@@ -100,7 +110,7 @@ static enum tl_status cut_segments(struct entry *e, struct tl_err *err)
 					 (e->n_segments + 1) * sizeof(s));
 		e->segments[e->n_segments++] = s;
 	}
-	if (n_params == 0 || n_params > HTTP_PARAMS_MAX)
+	if ((n_params == 0 && !has_rest) || n_params > HTTP_PARAMS_MAX)
 		return tl_err_set(err, TL_INVALID,
 				  "route '%s' has a bad parameter",
 				  e->path.ptr);
@@ -114,7 +124,9 @@ static int compare_patterns(const void *va, const void *vb)
 	const struct entry *b = *(struct entry *const *)vb;
 
 	for (uint32_t i = 0; i < a->n_segments && i < b->n_segments; i++)
-		if (a->segments[i].param != b->segments[i].param)
+		if (a->segments[i].rest != b->segments[i].rest)
+			return a->segments[i].rest ? 1 : -1;
+		else if (a->segments[i].param != b->segments[i].param)
 			return a->segments[i].param ? 1 : -1;
 	return 0;
 }
@@ -198,6 +210,8 @@ static bool match_pattern(const struct entry *e, struct tl_str path,
 
 		if (at > path.len)
 			return false;
+		if (s->rest)
+			return true;
 		end = memchr(path.ptr + at, '/', path.len - at);
 		piece.ptr = path.ptr + at;
 		piece.len =

@@ -2,7 +2,8 @@
  * router.h - finds the route of a path: the tables of all features, compiled.
  *
  * Paths without parameters lie in a hash table; patterns are compared segment
- * by segment, literals before parameters.  A slash at the end is another path
+ * by segment, literals before parameters before "*", which as the last one
+ * stands for all that follows.  A slash at the end is another path
  * (and thus not found).  Pure.  Runs in: worker.  Suspends: no.
  */
 #ifndef TALLY_HTTP_ROUTER_H

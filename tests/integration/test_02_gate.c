@@ -23,6 +23,18 @@ START_TEST(cost_is_charged)
 }
 END_TEST
 
+/* Envoy appends what its client asked for: nobody's configuration. */
+START_TEST(a_path_below_the_gate_takes_no_parameters)
+{
+	up();
+
+	client_get(c, "/api/gate/orders/7?cost=5&scope=x", KEY_PRO, &r);
+
+	want(200);
+	ck_assert_int_eq(used_today(KEY_PRO), 143);
+}
+END_TEST
+
 START_TEST(cost_defaults_to_the_setting)
 {
 	up("metering.request_cost_credits=7");
@@ -51,6 +63,7 @@ static const char *const bad_queries[] = {
 	"cost=1000001", "cost=-1",         "cost=x",          "cost=",
 	"cost=1.0",     "limit=nowhere",   "limit=nowhere:2", "limit=",
 	"deny=404",     "anonymous=maybe", "limit=some:-1",   "limit=some:x",
+	"scope=",       "limit=some:",     "cost=1&cost=2",
 };
 
 START_TEST(bad_parameters_are_400_and_charge_nothing)
@@ -445,6 +458,7 @@ int main(void)
 	tcase_add_test(tc, quota_and_limits_can_be_switched_off);
 	tcase_add_test(tc, every_refusal_tells_its_status_and_deny_covers_it);
 	tcase_add_test(tc, a_preflight_does_not_pass_undecided);
+	tcase_add_test(tc, a_path_below_the_gate_takes_no_parameters);
 	tcase_add_test(tc, a_revoked_key_tells_nothing_of_its_credits);
 	tcase_add_test(tc, what_a_refusal_gives_back_is_in_its_answer);
 	tcase_add_test(tc, deny_covers_what_the_database_is_missing_for);

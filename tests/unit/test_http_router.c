@@ -35,6 +35,7 @@ static const struct route others[] = {
 	  .auth = AUTH_NONE,
 	  .handler = handler },
 	ROW(HTTP_ANY, "/api/gate"),
+	ROW(HTTP_ANY, "/api/gate/*"),
 	{ .path = NULL },
 };
 
@@ -57,6 +58,9 @@ static const struct {
 	const char *allow; /* when no route */
 } cases[] = {
 	{ HTTP_GET, "/api/keys", "/api/keys", "", NULL },
+	{ HTTP_PUT, "/api/gate", "/api/gate", "", NULL },
+	{ HTTP_GET, "/api/gate/a", "/api/gate/*", "", NULL },
+	{ HTTP_GET, "/api/gate/a/b/", "/api/gate/*", "", NULL },
 	{ HTTP_HEAD, "/api/keys", "/api/keys", "", NULL },
 	{ HTTP_PUT, "/api/keys", NULL, "", "GET, HEAD, POST" },
 	{ HTTP_GET, "/api/keys/", NULL, "", "" },

@@ -5,6 +5,8 @@
  */
 #include "app/gate/gate.h"
 
+#include <string.h>
+
 #include "shm/entries.h"
 #include "shm/policy.h"
 
@@ -12,6 +14,7 @@ struct gate_call {
 	struct decide_in in;
 	struct tl_str scopes[DECIDE_SCOPES_MAX];
 	struct decide_extra extras[DECIDE_EXTRAS_MAX];
+	bool has_cost;
 	enum tl_status credential;
 };
 
@@ -26,6 +29,9 @@ static bool take_scopes(struct req *req, struct gate_call *c,
 {
 	struct tl_str piece;
 
+	/* a variable that came out empty must not let everybody in */
+	if (value.len == 0)
+		return bad(req, "scope", "must name a scope");
 	while (tl_str_split(&value, ',', &piece)) {
 		if (piece.len == 0)
 			continue;
@@ -43,12 +49,14 @@ static bool take_limit(struct req *req, struct gate_call *c,
 	struct decide_extra *x = &c->extras[c->in.n_extras];
 	struct tl_str name;
 	uint64_t cost = 1;
+	bool with_cost;
 
 	if (c->in.n_extras == DECIDE_EXTRAS_MAX)
 		return bad(req, "limit", "at most 8 limits");
+	with_cost = memchr(value.ptr, ':', value.len) != NULL;
 	if (!tl_str_split(&value, ':', &name))
 		return bad(req, "limit", "must be NAME or NAME:COST");
-	if (value.len > 0 && !tl_parse_u64(value, 0, DECIDE_COST_MAX, &cost))
+	if (with_cost && !tl_parse_u64(value, 0, DECIDE_COST_MAX, &cost))
 		return bad(req, "limit", "COST must be 0 to 1000000");
 	*x = (struct decide_extra){ name, (uint32_t)cost };
 	c->in.extras = c->extras;
@@ -64,6 +72,9 @@ static bool take_parameter(struct req *req, struct gate_call *c,
 	if (tl_str_eq(name, TL_STR("cost"))) {
 		if (!tl_parse_u64(value, 0, DECIDE_COST_MAX, &v))
 			return bad(req, "cost", "must be 0 to 1000000");
+		if (c->has_cost)
+			return bad(req, "cost", "must be given once");
+		c->has_cost = true;
 		c->in.cost = (uint32_t)v;
 		return true;
 	}
@@ -208,6 +219,7 @@ void gate_handle(struct req *req)
 		.cost = req_conf(req)->metering.request_cost_credits,
 		.mono_ns = req->start_mono_ns,
 	};
+	c.has_cost = false;
 	req->door = DECIDE_D_GATE;
 	if (!take_query(req, &c))
 		return;
@@ -219,4 +231,14 @@ void gate_handle(struct req *req)
 			c.in.flags &= ~(unsigned)DECIDE_ANONYMOUS;
 	}
 	gate_decide(req, &c);
+}
+
+/*
+ * Envoy appends the path and query of its client's request to its prefix:
+ * that query is nobody's configuration, so it must not set cost or scope.
+ */
+void gate_below_handle(struct req *req)
+{
+	req->query = (struct tl_str){ NULL, 0 };
+	gate_handle(req);
 }

@@ -10,6 +10,7 @@ extern const struct route GATE_ROUTES[];
 
 /* Handlers; each file has one reason. */
 void gate_handle(struct req *req);
+void gate_below_handle(struct req *req);
 /* X-Tally-Status and X-Tally-Reason, and what deny=403 makes of it. */
 unsigned gate_error(struct req *req, unsigned status, const char *code);
 void verify_handle(struct req *req);

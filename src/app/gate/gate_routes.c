@@ -7,6 +7,11 @@ const struct route GATE_ROUTES[] = {
 	  .flags = ROUTE_INLINE | ROUTE_NO_BODY_TYPE, .handler = gate_handle,
 	  .on_error = gate_error,
 	  .summary = "Decide on a proxy's request" },
+	{ .methods = HTTP_ANY, .path = "/api/gate/*", .auth = AUTH_SELF,
+	  .flags = ROUTE_INLINE | ROUTE_NO_BODY_TYPE,
+	  .handler = gate_below_handle, .on_error = gate_error,
+	  .summary = "The same for proxies that append the path they ask "
+		     "about" },
 	{ .methods = HTTP_POST, .path = "/api/verify", .auth = AUTH_SELF,
 	  .flags = ROUTE_INLINE, .in = &VERIFY_ITEM_SHAPE,
 	  .handler = verify_handle, .summary = "Decide on a key" },

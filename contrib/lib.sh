@@ -92,7 +92,6 @@ prepare_build() {
 	if [ ! -f "$build/config.status" ] ||
 		[ "$source/configure" -nt "$build/config.status" ]; then
 		(cd "$build" && "$source/configure" -q "$@")
-		touch "$build/config.status"
 	fi
 }
 

@@ -22,7 +22,7 @@ source_dir=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=contrib/lib.sh
 . "$source_dir/contrib/lib.sh"
 
-state=./.tallyd listen='' workers='' mode=foreground
+state=./.tallyd listen='' workers='' mode=foreground running=''
 while [ $# -gt 0 ]; do
 	case $1 in
 	--state | --listen | --workers)
@@ -127,6 +127,10 @@ setting() { # KEY - as the configuration has it
 
 url() {
 	local address=${listen:-$(setting listen)}
+	if [ -n "$running" ]; then
+		echo "$running"
+		return
+	fi
 	address=${address%%,*}
 	address=${address/#0.0.0.0:/127.0.0.1:}
 	address=${address/#\*:/127.0.0.1:}
@@ -257,6 +261,12 @@ args=(-c "$conf")
 if pid=$(master_pid); then
 	[ "$mode" = detach ] || die "process $pid runs on '$state' already; stop it with --stop"
 	echo "process $pid runs on '$state' already"
+	# It may serve elsewhere than the options and the file say by now.
+	wanted=$(url)
+	running=$(cat "$state/url" 2>/dev/null) || running=$wanted
+	[ -z "$listen" ] || [ "$running" = "$wanted" ] ||
+		die "it serves at $running; stop it first to have it at $wanted"
+	[ -z "$workers" ] || echo "--workers counts from the next start on"
 	await_ready "$pid" || die "it does not get ready"
 	write_env "$pid"
 	banner
@@ -266,6 +276,7 @@ fi
 build
 write_conf
 tallyd=$state/install/sbin/tallyd
+url >"$state/url"
 
 if [ "$mode" = detach ]; then
 	log=$state/tallyd.log

@@ -269,13 +269,13 @@ START_TEST(refused_reload_changes_nothing)
 	prepare();
 	file = use_file("[limits]\nkey_count = 7\n");
 	fixture_again();
-	n = daemon_children(d, "tallyd", before);
+	n = daemon_children(d, "worker", before);
 
 	write_file(file, bad[_i]);
 	kill(d->pid, SIGHUP);
 
 	want_log("reload refused");
-	ck_assert_uint_eq(daemon_children(d, "tallyd", after), n);
+	ck_assert_uint_eq(daemon_children(d, "worker", after), n);
 	ck_assert_mem_eq(before, after, n * sizeof(pid_t));
 	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
 	ck_assert_int_eq(header_num(&r, "X-RateLimit-Limit"), 7);

@@ -32,6 +32,8 @@ static void notice(void *arg, const char *message)
 }
 
 static PGresult *run(const char *conninfo, const char *fmt, va_list ap)
+	TL_PRINTF(2, 0);
+static PGresult *run(const char *conninfo, const char *fmt, va_list ap)
 {
 	char *text = NULL;
 	PGresult *res;

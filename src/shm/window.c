@@ -112,7 +112,7 @@ void shm_window_check(_Atomic uint64_t ring[SHM_CELLS], uint64_t window_ns,
 		      struct shm_window_result *r_r)
 {
 	uint64_t w = bucket_ns(window_ns), sum, c, since;
-	uint32_t k, own, mine, tries;
+	uint32_t k, own, mine = 0, tries;
 
 	*t_r = (struct shm_ticket){ .cell = NULL };
 	sum = limit;

@@ -145,6 +145,28 @@ static _Noreturn void await_start(pid_t pid, int fd)
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
 }
 
+/* Where a caller closed one of the first three, no socket of ours may take its
+ * number: the log would be written there. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd < 3);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* A pipe of the caller's, such as a make's job server, or a lock: whoever waits
+ * at its other end must not wait for the daemon. */
+static void close_inherited(int except)
+{
+	if (except > 3)
+		close_range(3, (unsigned)except - 1, 0);
+	close_range((unsigned)except + 1, ~0U, 0);
+}
+
 /* Whoever reads our output must see its end, so none of it is kept; errors
  * only where the log goes there. */
 static void leave_terminal(bool keep_stderr)
@@ -176,8 +198,8 @@ static int to_background(void)
 		close(fds[1]);
 		await_start(pid, fds[0]);
 	}
-	close(fds[0]);
 	setsid();
+	close_inherited(fds[1]);
 	return fds[1];
 }
 
@@ -219,8 +241,10 @@ static int run(struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o = { NULL, NULL, 0, false, false };
-	int code = parse(argc, argv, &o);
+	int code;
 
+	open_standard();
+	code = parse(argc, argv, &o);
 	http_evmem_install(); /* before anything of libevent */
 	if (code < 0) {
 		keep_options(&o);

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,6 +306,50 @@ START_TEST(usr1_opens_the_log_again)
 }
 END_TEST
 
+/* ---- the background ---- */
+
+/* A make that starts it, or a shell's pipe, would wait for the daemon else. */
+START_TEST(background_holds_nothing_of_its_caller)
+{
+	char *pid_file, *log_file, *text = NULL;
+	struct pollfd end = { .events = POLLIN };
+	int fds[2], status;
+	size_t len;
+	pid_t master;
+	char byte;
+
+	prepare();
+	pid_file = tl_asprintf("server.pid_file=%s/pid", d->state_dir);
+	log_file = tl_asprintf("log.file=%s/real.log", d->state_dir);
+	daemon_set(d, pid_file);
+	daemon_set(d, log_file);
+	d->argv = tl_realloc(d->argv, (d->argc + 2) * sizeof(*d->argv));
+	d->argv[d->argc++] = tl_strdup("-D");
+	d->argv[d->argc] = NULL;
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(fcntl(fds[0], F_SETFD, FD_CLOEXEC), 0);
+	end.fd = fds[0];
+
+	ck_assert_int_eq(run_to_end(), 0);
+
+	close(fds[1]);
+	ck_assert_int_eq(poll(&end, 1, 15000), 1);
+	ck_assert_int_eq(read(fds[0], &byte, 1), 0);
+	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
+	ck_assert_int_eq(
+		tl_file_read(strchr(pid_file, '=') + 1, 64, &text, &len, NULL),
+		TL_OK);
+	master = (pid_t)strtol(text, NULL, 10);
+	status = daemon_ctl(d, NULL, (const char *const[]){ "stop", NULL });
+	ck_assert_int_eq(status, 0);
+	ck_assert(gone(master));
+	close(fds[0]);
+	tl_free(text);
+	tl_free(log_file);
+	tl_free(pid_file);
+}
+END_TEST
+
 /* ---- starts that fail ---- */
 
 START_TEST(second_daemon_of_a_state_directory_is_refused)
@@ -505,6 +550,9 @@ int main(void)
 	tcase_add_test(tc, reload_takes_a_new_configuration);
 	tcase_add_loop_test(tc, refused_reload_changes_nothing, 0, 3);
 	tcase_add_test(tc, usr1_opens_the_log_again);
+
+	tc = fixture_case(s, "background");
+	tcase_add_test(tc, background_holds_nothing_of_its_caller);
 
 	tc = fixture_case(s, "refused starts");
 	tcase_add_test(tc, second_daemon_of_a_state_directory_is_refused);

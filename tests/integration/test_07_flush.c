@@ -128,15 +128,15 @@ START_TEST(killed_flushers_double_nothing)
 	up(FREE_RATE, "metering.flush_interval_ms=50");
 	ready_to_charge();
 
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 5; i++) {
 		charge(20);
-		kill(daemon_child(d, "flusher"), SIGKILL);
+		WAIT_UNTIL(daemon_kill_child(d, "flusher", 1050));
 		charge(20);
 	}
 
-	expect_in_database(240);
+	expect_in_database(200);
 	test_sleep_ms(300);
-	ck_assert_int_eq(db_credits("k@test"), 240);
+	ck_assert_int_eq(db_credits("k@test"), 200);
 }
 END_TEST
 
@@ -166,7 +166,7 @@ START_TEST(children_end_with_their_master)
 	size_t n, i;
 
 	up("server.workers=2");
-	n = daemon_children(d, "worker", pids);
+	WAIT_UNTIL((n = daemon_children(d, "worker", pids)) == 2);
 	ck_assert_uint_eq(n, 2);
 	flusher = daemon_child(d, "flusher");
 

@@ -480,6 +480,29 @@ START_TEST(embedded_database_works_in_a_closed_directory)
 }
 END_TEST
 
+/* The server's user may walk to the link, not to where it leads. */
+START_TEST(embedded_database_works_behind_a_link)
+{
+	char *closed, *link, *setting;
+
+	fixture_prepare(NULL);
+	closed = tl_asprintf("%s/closed", d->state_dir);
+	link = tl_asprintf("%s/link", d->state_dir);
+	setting = tl_asprintf("server.state_dir=%s/state", link);
+	ck_assert_int_eq(mkdir(closed, 0700), 0);
+	ck_assert_int_eq(symlink(closed, link), 0);
+	daemon_set(d, "database.url=");
+	daemon_set(d, setting);
+
+	fixture_again();
+
+	ck_assert_int_eq(gate(KEY_PRO, "cost=3"), 200);
+	tl_free(setting);
+	tl_free(link);
+	tl_free(closed);
+}
+END_TEST
+
 START_TEST(killed_embedded_database_is_started_again)
 {
 	char *state = embedded_up(false);
@@ -562,6 +585,7 @@ int main(void)
 	tc = fixture_case(s, "embedded");
 	tcase_add_loop_test(tc, embedded_database_works_in_a_closed_directory,
 			    0, 2);
+	tcase_add_test(tc, embedded_database_works_behind_a_link);
 	tcase_add_test(tc, killed_embedded_database_is_started_again);
 	tcase_add_test(
 		tc, embedded_database_that_outlived_its_master_is_taken_over);

@@ -2,6 +2,7 @@
 
 #include "lib/fixture.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,32 @@ void fixture_again(void)
 	}
 }
 
+/* What a sanitizer or an assertion said in any process of the daemon. */
+static void expect_no_complaint(void)
+{
+	static const char *const words[] = { "ERROR: AddressSanitizer",
+					     "ERROR: LeakSanitizer",
+					     "runtime error:", "assertion" };
+	const char *found;
+	char *log;
+	size_t i;
+
+	daemon_stop(d, SIGTERM, 15000);
+	log = daemon_log(d);
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		found = strstr(log, words[i]);
+		ck_assert_msg(found == NULL, "the daemon said:\n%.3000s",
+			      found != NULL ? found : "");
+	}
+	tl_free(log);
+}
+
 void fixture_down(void)
 {
 	reply_deinit(&r);
 	client_free(&c);
+	if (d != NULL)
+		expect_no_complaint();
 	daemon_free(&d);
 	sql_close();
 }

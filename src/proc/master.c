@@ -295,6 +295,11 @@ static enum tl_status database_ask(struct master *m, bool attached,
 					  "no database after %u s: %s; check "
 					  "database.url",
 					  limit_ms / 1000, p.text);
+		if (m->pg != NULL) {
+			st = pgembed_check(m->pg, err);
+			if (st != TL_OK)
+				return st;
+		}
 		pause_ms(m, m->pg != NULL ? 20 : 500);
 		prepare_begin(m);
 	}

@@ -21,6 +21,10 @@
 #include "proc/backoff.h"
 #include "proc/pgembed_internal.h"
 
+/* Some ten seconds by the back-off: processes of a server that was killed may
+ * be in the way a moment longer than itself. */
+#define FAILS_MAX 5
+
 /* ---- one that outlived its master ---------------------------------------- */
 
 static int pidfd_of(pid_t pid)
@@ -249,6 +253,16 @@ bool pgembed_running(const struct pgembed *pg)
 	return pg->pid != 0;
 }
 
+enum tl_status pgembed_check(const struct pgembed *pg, struct tl_err *err)
+{
+	if (pg->fails < FAILS_MAX)
+		return TL_OK;
+	return tl_err_set(err, TL_SYSTEM,
+			  "embedded database: it ended %u times right after "
+			  "its start; see '%s/postgresql.log'",
+			  pg->fails, pg->dir);
+}
+
 enum tl_status pgembed_start(struct pgembed *pg, struct tl_err *err)
 {
 	pg->stopping = false;
@@ -295,6 +309,20 @@ static char *make_conninfo(const struct pgembed *pg)
 	return uri;
 }
 
+/* Links followed: what stands before the place they lead to counts for who may
+ * walk there, and one cluster has one socket, by whatever name it is found. */
+static enum tl_status resolve_dir(struct pgembed *pg, struct tl_err *err)
+{
+	char *real = realpath(pg->dir, NULL);
+
+	if (real == NULL)
+		return tl_err_sys(err, "resolve '%s'", pg->dir);
+	tl_free(pg->dir);
+	pg->dir = tl_strdup(real);
+	free(real);
+	return TL_OK;
+}
+
 enum tl_status pgembed_open(const struct conf *conf, struct event_base *base,
 			    struct pgembed **pg_r, struct tl_err *err)
 {
@@ -310,6 +338,8 @@ enum tl_status pgembed_open(const struct conf *conf, struct event_base *base,
 		2 * conf->server.workers * (conf->database.pool_size + 2) + 50;
 	/* Whoever runs it must be able to walk here, if not by the parents. */
 	st = tl_mkdirs(pg->dir, 0711, err);
+	if (st == TL_OK)
+		st = resolve_dir(pg, err);
 	if (st == TL_OK)
 		st = pgembed_find_user(pg, conf->database.embedded_user, err);
 	if (st == TL_OK)

@@ -35,6 +35,9 @@ const char *pgembed_conninfo(const struct pgembed *pg);
 /* waitpid() gave this one: true when it was ours. */
 bool pgembed_reaped(struct pgembed *pg, pid_t pid, int status);
 bool pgembed_running(const struct pgembed *pg);
+/* TL_SYSTEM: it ends again and again, right after each start. */
+enum tl_status pgembed_check(const struct pgembed *pg,
+			     struct tl_err *err) TL_MUST_CHECK;
 /* Asks it to stop, each call harder: SIGINT, SIGQUIT, SIGKILL. */
 void pgembed_stop(struct pgembed *pg);
 /* Removes the socket directory when it lies outside of the state directory. */

@@ -246,13 +246,13 @@ write_conf() {
 
 if [ "$mode" = stop ]; then
 	[ -d "$state" ] || die "there is no '$state'"
-	state=$(cd "$state" && pwd)
+	state=$(cd "$state" && pwd -P)
 	stop
 	exit 0
 fi
 
 mkdir -p "$state"
-state=$(cd "$state" && pwd)
+state=$(cd "$state" && pwd -P)
 conf=$state/tallyd.conf
 args=(-c "$conf")
 [ -z "$listen" ] || args+=(-o "server.listen=$listen")

@@ -122,7 +122,8 @@ static int test(const struct conf *conf)
 	printf("configuration %s is good; the segment takes %llu bytes "
 	       "(%llu MiB) of /dev/shm\n",
 	       conf->file != NULL ? conf->file : "(defaults)",
-	       (unsigned long long)bytes, (unsigned long long)(bytes >> 20));
+	       (unsigned long long)bytes,
+	       (unsigned long long)((bytes + (1 << 20) - 1) >> 20));
 	return 0;
 }
 

@@ -125,17 +125,22 @@ setting() { # KEY - as the configuration has it
 		"$conf" | tail -n 1
 }
 
-url() {
-	local address=${listen:-$(setting listen)}
+url() { # of the first TCP address
+	local address='' list=${listen:-$(setting listen)} part
 	if [ -n "$running" ]; then
 		echo "$running"
 		return
 	fi
-	address=${address%%,*}
+	while read -r part; do
+		case $part in
+		'' | unix:*) ;;
+		*) address=${address:-$part} ;;
+		esac
+	done < <(tr , '\n' <<<"${list:-127.0.0.1:3001}")
+	[ -n "$address" ] || die "no ADDR:PORT to listen on; give one with --listen"
 	address=${address/#0.0.0.0:/127.0.0.1:}
-	address=${address/#\*:/127.0.0.1:}
 	address=${address/#\[::\]:/[::1]:}
-	echo "http://${address:-127.0.0.1:3001}"
+	echo "http://$address"
 }
 
 await_ready() { # PID

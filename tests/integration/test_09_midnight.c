@@ -101,16 +101,23 @@ START_TEST(midnight_moves_no_count_and_loses_none)
 }
 END_TEST
 
+#ifdef TALLY_SANITIZERS
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 int main(void)
 {
 	TCase *tc;
 	Suite *s;
 
-#ifdef TALLY_SANITIZERS
-	fputs("a sanitizer and libfaketime do not go together: skipped\n",
-	      stderr);
-	return 77;
-#endif
+	if (SANITIZED) {
+		fputs("a sanitizer and libfaketime do not go together: "
+		      "skipped\n",
+		      stderr);
+		return 77;
+	}
 	if (!find_libfaketime()) {
 		fputs("libfaketime is not installed: skipped\n", stderr);
 		return 77;

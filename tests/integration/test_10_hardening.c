@@ -301,7 +301,11 @@ START_TEST(a_client_that_never_reads_costs_little_memory)
 		sent += n > 0 ? (size_t)n : 0;
 	}
 
+#ifndef TALLY_SANITIZERS /* they keep freed memory for a while */
 	ck_assert_int_lt(rss_kib(worker) - before, MEMORY_MAX_KIB);
+#else
+	(void)before;
+#endif
 	client_close(c);
 	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
 	tl_free(many);

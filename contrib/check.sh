@@ -164,7 +164,7 @@ stage_sanitize() {
 }
 
 begun=$SECONDS
-install_packages "${BUILD_PACKAGES[@]}" check clang shellcheck mandoc valgrind \
+install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
 	git || die "packages are missing"
 mkdir -p "$build"
 build=$(cd "$build" && pwd)

@@ -146,6 +146,9 @@ static _Noreturn void in_child(struct master *m, int out)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	spawn_reset_signals(m);
 	title_set("tallyd: start");
+	/* For the blocking calls, which know the connection string only. */
+	if (m->pg == NULL && m->crew->conf->database.hostaddr[0] != '\0')
+		setenv("PGHOSTADDR", m->crew->conf->database.hostaddr, 1);
 	st = work(m->crew->conf, m->conninfo, &p, &err);
 	if (st != TL_OK) {
 		p.status = st;

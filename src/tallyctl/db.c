@@ -1,6 +1,7 @@
 #include "tallyctl/db.h"
 
 #include <event2/event.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "loop/co.h"
@@ -18,6 +19,9 @@ enum exit_status db_url(struct tallyctl *t, const char **url_r)
 
 	if (t->conf->database.url[0] != '\0') {
 		*url_r = t->conf->database.url;
+		/* For migrations, which know the connection string only. */
+		if (t->conf->database.hostaddr[0] != '\0')
+			setenv("PGHOSTADDR", t->conf->database.hostaddr, 1);
 		return EXIT_OK;
 	}
 	if (daemon_ask(t, "database", ASK_MS, &result, &err) != TL_OK)

@@ -150,6 +150,9 @@ enum tl_status ctl_client_call(struct ctl_client *client, const char *cmd,
 			       const struct doc *args, uint32_t timeout_ms,
 			       struct tl_arena *a, const struct doc **result_r,
 			       struct tl_err *err) TL_MUST_CHECK;
+/* The daemon's process, readable when it has ended; the caller's, -1: cannot
+ * be seen from here. */
+int ctl_client_pidfd(const struct ctl_client *client);
 /* After a stop: waits until the daemon has closed the connection. */
 enum tl_status ctl_client_wait_end(struct ctl_client *client,
 				   uint32_t timeout_ms,

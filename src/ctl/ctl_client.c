@@ -1,11 +1,14 @@
 /*
  * ctl_client.c - tallyctl's end: one question at a time, each with its limit.
  */
+#include "config.h"
+
 #include "ctl/ctl.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -46,6 +49,17 @@ void ctl_client_free(struct ctl_client **client)
 	tl_buf_deinit(&c->in);
 	tl_buf_deinit(&c->out);
 	tl_free(c);
+}
+
+int ctl_client_pidfd(const struct ctl_client *client)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    peer.pid <= 0)
+		return -1;
+	return (int)syscall(SYS_pidfd_open, peer.pid, 0);
 }
 
 /* Waits for `events` until the moment; TL_DEADLINE past it. */

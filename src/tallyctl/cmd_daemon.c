@@ -2,7 +2,9 @@
  * cmd_daemon.c - reload, stop, database: what goes over the control socket.
  */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "tallyctl/tallyctl.h"
 
@@ -43,34 +45,62 @@ enum exit_status cmd_reload(struct tallyctl *t)
 	return EXIT_OK;
 }
 
-enum exit_status cmd_stop(struct tallyctl *t)
+/* Its lock and its port are free only when the process has ended, a moment
+ * after the connection: a start right behind us must find them so. */
+static void await_process(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	if (pidfd >= 0)
+		(void)poll(&p, 1, ASK_MS);
+}
+
+/* Asks it to stop and sees it end. */
+static enum exit_status stop_over(struct tallyctl *t, struct ctl_client *c,
+				  int pidfd)
 {
 	const struct conf *conf = t->conf;
 	uint32_t limit_ms =
 		STOP_EXTRA_MS + (ctl_flag(t->args, "graceful")
 					 ? conf->server.drain_timeout_ms
 					 : conf->server.stop_timeout_ms);
-	struct ctl_client *c = NULL;
 	const struct doc *result;
-	struct doc *out;
 	struct tl_err err;
 	enum tl_status st;
 
-	st = ctl_client_open(conf->server.state_dir, ASK_MS, &c, &err);
-	if (st == TL_OK)
-		st = ctl_client_call(c, "stop", t->args, ASK_MS, t->arena,
-				     &result, &err);
-	if (st != TL_OK) {
-		ctl_client_free(&c);
+	st = ctl_client_call(c, "stop", t->args, ASK_MS, t->arena, &result,
+			     &err);
+	if (st != TL_OK)
 		return complain_daemon(st, &err);
-	}
 	st = ctl_client_wait_end(c, limit_ms, &err);
-	ctl_client_free(&c);
 	if (st != TL_OK)
 		return complain(EXIT_FAILED,
 				"the daemon is still stopping after %" PRIu32
 				" ms; see its log",
 				limit_ms);
+	await_process(pidfd);
+	return EXIT_OK;
+}
+
+enum exit_status cmd_stop(struct tallyctl *t)
+{
+	struct ctl_client *c = NULL;
+	enum exit_status ex;
+	struct tl_err err;
+	enum tl_status st;
+	struct doc *out;
+	int pidfd;
+
+	st = ctl_client_open(t->conf->server.state_dir, ASK_MS, &c, &err);
+	if (st != TL_OK)
+		return complain_daemon(st, &err);
+	pidfd = ctl_client_pidfd(c);
+	ex = stop_over(t, c, pidfd);
+	if (pidfd >= 0)
+		close(pidfd);
+	ctl_client_free(&c);
+	if (ex != EXIT_OK)
+		return ex;
 	out = doc_object(t->arena);
 	doc_set(t->arena, out, "stopped", doc_bool(true));
 	if (t->json)

@@ -75,16 +75,17 @@ char *world_path(const char *name)
 char *world_read(const char *path)
 {
 	FILE *f = fopen(path, "r");
-	char *text = tl_alloc(1);
-	size_t len = 0, n;
-	char part[4096];
+	size_t len = 0, cap = 4096, n;
+	char *text = tl_alloc(cap);
 
-	while (f != NULL && (n = fread(part, 1, sizeof(part), f)) > 0) {
-		text = tl_realloc(text, len + n + 1);
-		memcpy(text + len, part, n);
+	while (f != NULL && (n = fread(text + len, 1, cap - len - 1, f)) > 0) {
 		len += n;
-		text[len] = '\0';
+		if (cap - len < 2) { /* doubles: logs are large */
+			cap *= 2;
+			text = tl_realloc(text, cap);
+		}
 	}
+	text[len] = '\0';
 	if (f != NULL)
 		fclose(f);
 	return text;

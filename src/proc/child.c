@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "loop/co.h"
@@ -20,10 +21,13 @@
 /* Usage that could not be delivered stays in the segment, so a flusher gets
  * time for a large backlog; a second signal of the operator cuts it short. */
 #define FLUSH_LIMIT_MS 60000
+#define OTHERS_MS	5
+#define OTHERS_GRACE_MS 500
 
 /* There is one per process. */
 static struct {
-	struct event *term, *quit, *usr1, *orphan, *beat, *limit;
+	struct event *term, *quit, *usr1, *orphan, *others, *beat, *limit;
+	uint64_t others_due_mono_ms;
 	bool stopping;
 	int code;
 } child;
@@ -66,6 +70,28 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	stop(arg, sig == SIGQUIT);
 }
 
+/*
+ * Without a master nobody stops the processes by rank: who writes usage down
+ * goes on until those who produce it have left.  Their strict answers wait
+ * for its commits.
+ */
+static void on_others(evutil_socket_t fd, short what, void *arg)
+{
+	struct timeval again = backoff_timeval(OTHERS_MS);
+	struct proc *p = arg;
+	uint64_t pid;
+
+	(void)fd;
+	(void)what;
+	if (child.stopping)
+		return;
+	if (!p->kind->listens && shm_slots_alive(p->shm, &pid) &&
+	    tl_mono_ms() < child.others_due_mono_ms)
+		evtimer_add(child.others, &again);
+	else
+		stop(p, false);
+}
+
 static void on_orphaned(evutil_socket_t fd, short what, void *arg)
 {
 	struct proc *p = arg;
@@ -74,8 +100,10 @@ static void on_orphaned(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	event_del(child.orphan); /* stays readable */
 	log_warn("the master is gone; finishing");
-	if (!child.stopping)
-		stop(p, false);
+	child.others_due_mono_ms = tl_mono_ms() +
+				   p->conf->server.stop_timeout_ms +
+				   OTHERS_GRACE_MS;
+	on_others(-1, 0, p);
 }
 
 static void on_reopen(evutil_socket_t sig, short what, void *arg)
@@ -126,13 +154,15 @@ enum tl_status proc_child_init(struct proc *p, struct tl_err *err)
 	child.beat = event_new(p->base, -1, EV_PERSIST, on_beat, p);
 	event_add(child.beat, &second);
 	child.limit = evtimer_new(p->base, on_limit, p);
+	child.others = evtimer_new(p->base, on_others, p);
 	return TL_OK;
 }
 
 void proc_child_deinit(struct proc *p)
 {
-	struct event **all[] = { &child.term, &child.quit,  &child.usr1,
-				 &child.beat, &child.limit, &child.orphan };
+	struct event **all[] = { &child.term,  &child.quit,  &child.usr1,
+				 &child.beat,  &child.limit, &child.orphan,
+				 &child.others };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		event_free(*all[i]);

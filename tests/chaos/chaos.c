@@ -205,6 +205,7 @@ static void setup(void)
 	daemon_ = daemon_start(
 		pg, DAEMON_SETTINGS(workers, "limits.key_count=100000000",
 				    "metering.flush_interval_ms=100",
+				    "log.access=no", /* or gigabytes of it */
 				    opt.strict ? "metering.durability=strict"
 					       : "metering.durability="
 						 "interval"));

@@ -127,7 +127,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 	(void)events;
 	if (read((int)fd, &n, sizeof(n)) < 0)
 		return; /* somebody else's wake-up, or none */
-	if (atomic_load(&f->shm->head->strict_waiting) > 0)
+	if (shm_strict_waiting(f->shm) > 0)
 		deliver_now(f, GATHER_MS);
 	if (atomic_load(&f->shm->head->refresh_wanted) != 0)
 		flush_task_at(&f->load, FLUSH_NOW);

@@ -178,7 +178,7 @@ void level_commit(struct flush *f, uint64_t gen)
 		return;
 	shm_committed(f->shm, gen);
 	if (f->o.conf->metering.durability != CONF_STRICT &&
-	    atomic_load(&head->strict_waiting) == 0)
+	    shm_strict_waiting(f->shm) == 0)
 		return;
 	for (uint32_t i = 0; i < f->o.n_commit_eventfds; i++) {
 		/* Full means that it is readable, which is all it shall be. */

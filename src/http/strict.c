@@ -29,7 +29,7 @@ static bool committed(const struct http *h, uint64_t gen)
 static void unpark(struct req *req)
 {
 	tl_list_unlink(&req->priv->parked);
-	atomic_fetch_sub(&req->http->shm->head->strict_waiting, 1);
+	shm_strict_wait(req->http->shm, -1);
 }
 
 static void time_out(struct req *req)
@@ -111,7 +111,7 @@ bool http_strict_park(struct req *req)
 	if (tl_list_empty(&h->strict->parked))
 		event_add(h->strict->timer, &tv);
 	tl_list_append(&h->strict->parked, &p->parked);
-	atomic_fetch_add(&h->shm->head->strict_waiting, 1);
+	shm_strict_wait(h->shm, 1);
 	/*
 	 * Only now: a flusher that is woken before it can see somebody wait
 	 * goes back to sleep until its interval is over.

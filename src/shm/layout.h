@@ -113,8 +113,7 @@ struct shm_head {
 	/* flusher */
 	_Alignas(64) _Atomic uint64_t flush_gen;     /* raised before a scan */
 	_Atomic uint64_t committed_gen;		     /* scans whose all is safe */
-	_Alignas(64) _Atomic uint64_t strict_waiting; /* answers that wait */
-	_Atomic uint64_t next_seq;		/* of the next batch, from 1 */
+	_Alignas(64) _Atomic uint64_t next_seq; /* of the next batch, from 1 */
 	_Atomic uint64_t flush_level;		/* 0..4, design section 8 */
 	_Atomic uint64_t last_commit_mono_ms;
 	_Atomic uint64_t last_scan_mono_ms;
@@ -127,7 +126,6 @@ struct shm_head {
 	_Atomic uint64_t usage_dropped; /* outage_policy = open */
 	_Atomic uint64_t idem_floor_ms;	/* wall: all records since then are
 					 * here; older ones ask the database */
-	_Atomic uint64_t drain_wanted;	/* flusher: flush all, then exit */
 };
 
 /* ---- processes ------------------------------------------------------- */
@@ -145,7 +143,8 @@ struct shm_slot {
 	_Atomic uint64_t conf_generation;
 	char kind[16];
 	_Atomic uint64_t number; /* worker 0, 1, ... */
-	uint8_t pad[256 - 9 * 8 - 16];
+	_Atomic uint64_t strict_waiting; /* answers of it that wait */
+	uint8_t pad[256 - 10 * 8 - 16];
 };
 _Static_assert(sizeof(struct shm_slot) == 256, "changed? bump SHM_LAYOUT");
 

@@ -107,6 +107,13 @@ void shm_slot_reap(struct shm *s, uint32_t slot);
 /* Worker, runner: constants, policies and foreign metrics become read-only. */
 void shm_protect_child(struct shm *s);
 
+/* Strict answers that wait for their commit: of this process, of all. */
+static inline void shm_strict_wait(struct shm *s, int by)
+{
+	atomic_fetch_add(&s->slots[s->slot].strict_waiting, (uint64_t)by);
+}
+uint64_t shm_strict_waiting(const struct shm *s);
+
 /* True when a process with this identity may still run. */
 bool shm_identity_alive(const struct shm *s, uint64_t identity);
 

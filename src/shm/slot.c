@@ -51,6 +51,7 @@ void shm_slot_take(struct shm *s, uint32_t slot, const char *kind,
 	atomic_store(&p->number, number);
 	atomic_store(&p->beat_mono_ms, tl_mono_ms());
 	atomic_store(&p->started_mono_ms, tl_mono_ms());
+	atomic_store(&p->strict_waiting, 0);
 	snprintf(p->kind, sizeof(p->kind), "%s", kind);
 	atomic_store(&p->state, SHM_SLOT_STARTING);
 }
@@ -72,12 +73,23 @@ void shm_slot_reap(struct shm *s, uint32_t slot)
 	atomic_store(&p->state, SHM_SLOT_DEAD);
 	atomic_store(&p->gc_epoch, SHM_EPOCH_IDLE);
 	atomic_store(&p->pid, 0);
+	atomic_store(&p->strict_waiting, 0);
 	/* its counters stay and its successor goes on with them: moved
 	 * elsewhere, a reader could see them twice or not at all */
 	atomic_store(&s->metrics[slot].counter[SHM_C_CONNECTIONS_OPEN_DELTA],
 		     0);
 	/* its dirty bits may be missing, its claims are free again */
 	atomic_store(&s->head->full_scan_wanted, 1);
+}
+
+uint64_t shm_strict_waiting(const struct shm *s)
+{
+	uint64_t sum = 0;
+	uint32_t i;
+
+	for (i = 0; i < SHM_SLOTS; i++)
+		sum += atomic_load(&s->slots[i].strict_waiting);
+	return sum;
 }
 
 bool shm_slots_alive(const struct shm *s, uint64_t *pid_r)

@@ -226,8 +226,6 @@ enum tl_status shm_verify(struct shm *s, struct tl_err *err)
 		    atomic_load(&s->slots[i].pid) != (uint64_t)getpid())
 			shm_slot_reap(s, i);
 	shm_stripes_init(s);
-	atomic_store(&s->head->strict_waiting, 0);
-	atomic_store(&s->head->drain_wanted, 0);
 	atomic_store(&s->head->full_scan_wanted, 1);
 	atomic_store(&s->head->state, SHM_READY);
 	return TL_OK;

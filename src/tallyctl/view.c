@@ -152,7 +152,7 @@ const struct doc *view_flush(const struct shm *s, struct tl_arena *a)
 	set_u(a, o, "rows", atomic_load(&h->flush_rows));
 	set_u(a, o, "failures", atomic_load(&h->flush_failures));
 	set_u(a, o, "next_seq", atomic_load(&h->next_seq));
-	set_u(a, o, "strict_waiting", atomic_load(&h->strict_waiting));
+	set_u(a, o, "strict_waiting", shm_strict_waiting(s));
 	set_u(a, o, "usage_dropped", atomic_load(&h->usage_dropped));
 	return o;
 }

@@ -161,11 +161,11 @@ static void strict_wait(unsigned timeout_ms)
 {
 	uint64_t gen = head_word(flush_gen);
 
-	atomic_fetch_add(&seg->head->strict_waiting, 1);
+	shm_strict_wait(seg, 1);
 	flusher_wake();
 	while (head_word(committed_gen) < gen + 1)
 		ck_assert_msg(commit_wait(timeout_ms), "no commit");
-	atomic_fetch_sub(&seg->head->strict_waiting, 1);
+	shm_strict_wait(seg, -1);
 }
 
 static void strict_conf(enum conf_strict_accepts accepts)
@@ -218,7 +218,7 @@ START_TEST(a_strict_answer_for_the_database_outwaits_the_spool)
 	pgtest_halt(server);
 	gen = head_word(flush_gen);
 	add_usage(0, 5);
-	atomic_fetch_add(&seg->head->strict_waiting, 1);
+	shm_strict_wait(seg, 1);
 	flusher_wake();
 
 	until(head_word(spool_records) == 1 && pending_keys() == 0);

@@ -235,7 +235,7 @@ static enum tl_status today_page(struct flush *f, struct tl_err *err)
 			 "others are loaded when they are asked for, and "
 			 "shm.max_keys should be larger",
 			 f->loaded);
-		f->load_state = LOAD_OPEN;
+		f->load_state = LOAD_ANSWERS;
 		return TL_OK;
 	}
 	if (st != TL_OK)

@@ -44,6 +44,24 @@ static double digest_ns(void)
 	return (double)(tl_mono_ns() - t0) / 1e6;
 }
 
+/*
+ * What one cold access costs on this machine, each waiting for the one
+ * before: a decision on a random key cannot be faster than two of them, the
+ * directory's bucket and then key and user together.
+ */
+static double cold_read_ns(const struct shm *s, uint32_t keys)
+{
+	volatile uint32_t last;
+	uint64_t t0 = tl_mono_ns();
+	uint32_t i, at = 0;
+
+	for (i = 0; i < 1000000; i++)
+		at = (rng(keys) + s->keys[at].key_id[8]) % keys;
+	last = at; /* somebody must want to know */
+	(void)last;
+	return (double)(tl_mono_ns() - t0) / 1e6;
+}
+
 static double run(struct decide *d, uint32_t keys, uint32_t n, bool hot)
 {
 	struct tl_str rid = TL_STR("0123456789abcdef");
@@ -110,6 +128,7 @@ int main(int argc, char **argv)
 	       (double)s->total_bytes / keys, keys);
 	run(&d, keys, n / 4, false);
 	printf("sha-256 of a key:   %6.0f ns\n", digest_ns());
+	printf("cold read:          %6.0f ns\n", cold_read_ns(s, keys));
 	printf("decision, hot key:  %6.0f ns (median of batches of %d)\n",
 	       run(&d, keys, n, true), BATCH);
 	printf("decision, random:   %6.0f ns\n", run(&d, keys, n, false));

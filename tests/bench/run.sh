@@ -168,6 +168,7 @@ part_decide() {
 	judge "decision, random key of 1M" "$(ns 'decision, random')" ns '<=' 1000
 	judge "decision, hot key" "$(ns 'decision, hot')" ns '<=' 350
 	note "  one SHA-256 of a key" "$(ns sha-256)" ns
+	note "  one cold read of the segment" "$(ns 'cold read')" ns
 }
 
 part_memory() {

@@ -267,7 +267,7 @@ START_TEST(refused_reload_changes_nothing)
 	size_t n;
 	char *file;
 
-	prepare();
+	prepare("server.workers=1"); /* ready: all of them are there */
 	file = use_file("[limits]\nkey_count = 7\n");
 	fixture_again();
 	n = daemon_children(d, "worker", before);

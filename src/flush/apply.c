@@ -130,7 +130,6 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 			  bool *duplicate_r, struct tl_err *err)
 {
 	struct apply_call *c = tl_alloc(sizeof(*c)); /* not for the stack */
-	struct shm_head *head = f->shm->head;
 	enum tl_status st;
 
 	c->f = f;
@@ -147,9 +146,6 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 		st = call(f->pg, c, err);
 	if (st == TL_OK) {
 		*duplicate_r = c->duplicate;
-		atomic_fetch_add(&head->flush_batches, 1);
-		atomic_fetch_add(&head->flush_rows,
-				 c->duplicate ? 0 : b->n_records);
 		shm_count(f->shm, SHM_C_FLUSH_BATCHES, 1);
 		shm_count(f->shm, SHM_C_FLUSH_ROWS,
 			  c->duplicate ? 0 : b->n_records);

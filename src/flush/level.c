@@ -146,7 +146,6 @@ void level_failure(struct flush *f, uint64_t from_mono_ms,
 	if (f->backoff_ms > BACKOFF_MAX_MS)
 		f->backoff_ms = BACKOFF_MAX_MS;
 	f->retry_mono_ms = tl_mono_ms() + jitter(f->backoff_ms);
-	atomic_fetch_add(&f->shm->head->flush_failures, 1);
 	shm_count(f->shm, SHM_C_FLUSH_FAILURES, 1);
 }
 

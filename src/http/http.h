@@ -113,7 +113,6 @@ void http_drain(struct http *h, bool idle_now, void (*done)(void *),
 uint32_t http_requests_open(const struct http *h);
 uint32_t http_connections_open(const struct http *h);
 void http_free(struct http **h);
-struct decide *http_decide(struct http *h);
 
 /* ---- what handlers use ---- */
 struct decide *req_decide(struct req *req);

@@ -199,11 +199,6 @@ uint32_t http_connections_open(const struct http *h)
 	return h->n_conns;
 }
 
-struct decide *http_decide(struct http *h)
-{
-	return &h->decide;
-}
-
 void http_free(struct http **hp)
 {
 	struct http *h = *hp;

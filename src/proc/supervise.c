@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "proc/backoff.h"
 #include "proc/master.h"
+#include "shm/metrics.h"
 
 const struct proc_kind *kind_find(const char *name)
 {
@@ -159,6 +160,7 @@ static void post_bereaved(struct post *post, const struct child *c)
 			 c->why[0] != '\0' ? ": " : "", c->why);
 		return;
 	}
+	shm_count(crew->m->shm, SHM_C_RESPAWNS, 1);
 	post_later(post);
 }
 

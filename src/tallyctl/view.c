@@ -148,9 +148,10 @@ const struct doc *view_flush(const struct shm *s, struct tl_arena *a)
 	set_age(a, o, "last_commit_age_ms",
 		atomic_load(&h->last_commit_mono_ms));
 	doc_set(a, o, "pending", p);
-	set_u(a, o, "batches", atomic_load(&h->flush_batches));
-	set_u(a, o, "rows", atomic_load(&h->flush_rows));
-	set_u(a, o, "failures", atomic_load(&h->flush_failures));
+	set_u(a, o, "batches", shm_counter_sum(s, SHM_C_FLUSH_BATCHES));
+	set_u(a, o, "rows", shm_counter_sum(s, SHM_C_FLUSH_ROWS));
+	set_u(a, o, "failures",
+	      shm_counter_sum(s, SHM_C_FLUSH_FAILURES));
 	set_u(a, o, "next_seq", atomic_load(&h->next_seq));
 	set_u(a, o, "strict_waiting", shm_strict_waiting(s));
 	set_u(a, o, "usage_dropped", atomic_load(&h->usage_dropped));

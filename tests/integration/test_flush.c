@@ -35,7 +35,7 @@ START_TEST(usage_arrives_while_it_is_made)
 	flusher_start();
 	flusher_ready();
 	writers_start(3, 50);
-	until(head_word(flush_batches) > 20);
+	until(shm_counter_sum(seg, SHM_C_FLUSH_BATCHES) > 20);
 	writers_stop();
 
 	until(pending_keys() == 0);
@@ -78,8 +78,8 @@ START_TEST(kills_at_random_lose_and_double_nothing)
 		flusher_start();
 		if (i % 10 == 0) {
 			flusher_ready();
-			seen = head_word(flush_batches);
-			until(head_word(flush_batches) > seen);
+			seen = shm_counter_sum(seg, SHM_C_FLUSH_BATCHES);
+			until(shm_counter_sum(seg, SHM_C_FLUSH_BATCHES) > seen);
 		}
 	}
 	writers_stop();
@@ -156,7 +156,7 @@ START_TEST(an_outage_goes_to_the_spool_and_comes_back)
 	flusher_start();
 	flusher_ready();
 	writers_start(2, 200);
-	until(head_word(flush_batches) > 3);
+	until(shm_counter_sum(seg, SHM_C_FLUSH_BATCHES) > 3);
 	pgtest_halt(server);
 
 	until(head_word(flush_level) == 1 && head_word(spool_records) > 10);

@@ -21,7 +21,7 @@ enum shape_kind {
 	SHAPE_ARRAY,	/* struct shape_array of .sub, min..max items */
 	SHAPE_USD,	/* number, documents replies */
 	SHAPE_TIME,	/* int64_t wall us, RFC 3339 text */
-	SHAPE_DATE,	/* text YYYY-MM-DD, documents replies */
+	SHAPE_DATE,	/* int32_t days since 1970-01-01, text YYYY-MM-DD */
 	SHAPE_ANY,	/* const struct doc * */
 };
 enum { SHAPE_REQUIRED = 1, SHAPE_NULLABLE = 2, SHAPE_NO_CONTROL = 4,
@@ -58,8 +58,8 @@ struct shape_array {
  * first).  A null that SHAPE_NULLABLE allows counts as absent; but where the
  * field has a has_offset it counts as given and the field is zeroed (a
  * string's ptr is NULL).  min and max both 0 mean no bounds.  A field whose
- * offset is SHAPE_NO_OFFSET is checked and not stored; SHAPE_USD and
- * SHAPE_DATE have no field to store to.  Strings are borrowed from d.
+ * offset is SHAPE_NO_OFFSET is checked and not stored; SHAPE_USD has no field
+ * to store to.  Strings are borrowed from d.
  * Items of arrays start zeroed, so their defaults need a has_offset.
  * Unknown members are ignored.  Memory comes from the arena.  After an error
  * the struct holds what was read so far.

@@ -44,15 +44,21 @@ enum {
 	ROUTE_METERED = 2,  /* charged when meter_scope = all */
 	ROUTE_QUOTA_FREE = 4, /* never blocked by quota (revoke, rotate) */
 	ROUTE_NO_BODY_TYPE = 8, /* takes no body; a body is ignored (gate) */
+	ROUTE_CREATED = 16,  /* success is 201 with Location */
+	ROUTE_LIST = 32,     /* the reply is an array of `out`: req_reply_list */
+	ROUTE_CONFLICTS = 64, /* may answer 409 */
 };
 typedef void (*route_fn)(struct req *req);
 struct route { /* one row; tables end with .path NULL */
+	const char *id;	  /* operationId: "listKeys"; unique over all tables */
 	unsigned methods; /* HEAD is allowed wherever GET is */
 	const char *path; /* "/api/keys/{key_id}" */
 	enum route_auth auth;
 	unsigned flags;
 	uint32_t body_max_bytes; /* 0: 16 KiB */
-	const struct shape *in, *out;
+	const struct shape *query; /* parameters of the query: req_query */
+	const struct shape *in;	   /* body: req_body */
+	const struct shape *out;   /* of a success; NULL: no document */
 	route_fn handler;
 	/* The last word on an error of this route, wherever it arose: adds
 	 * headers, returns the status to show.  NULL: as it is. */
@@ -142,6 +148,13 @@ bool req_query_next(struct req *req, struct tl_str *rest, struct tl_str *name_r,
 		    struct tl_str *value_r); /* start: rest = req->query */
 bool req_query_int(struct req *req, const char *name, int64_t def, int64_t min,
 		   int64_t max, int64_t *v_r);
+/*
+ * All query parameters, read by the route's `query` shape (SHAPE_INT,
+ * SHAPE_STR, SHAPE_BOOL as 0 or 1, SHAPE_UUID, SHAPE_DATE): defaults first, as
+ * for shape_read.  Unknown parameters are ignored, the first of a repeated
+ * one counts; bad: 400 that names it is sent, false.
+ */
+bool req_query(struct req *req, void *struct_r);
 /* Body decoded by Content-Type and read by the route's `in` shape; on
  * trouble the 400/413/415 is sent and false returned. */
 bool req_body(struct req *req, void *struct_r);
@@ -157,6 +170,24 @@ void req_header_add_uuid(struct req *req, const char *name,
 void req_reply(struct req *req, unsigned status, const struct doc *body);
 /* body: already in out_format (docw_*); may be empty. */
 void req_reply_buf(struct req *req, unsigned status, struct tl_str body);
+/*
+ * A list (ROUTE_LIST): 200 with an ETag over the encoded bytes and
+ * `Cache-Control: private, no-cache`, or 304 when If-None-Match names it.
+ * next: the position behind the last row shown, when there is more: handed
+ * on in `Link: <path?...&cursor=...>; rel="next"` beside the query's own
+ * parameters (without offset).  NULL: this was the last page.
+ */
+struct http_cursor { /* of lists in order (at_us, id), newest first */
+	int64_t at_us;
+	struct tl_uuid id;
+};
+void req_reply_list(struct req *req, const struct doc *array,
+		    const struct http_cursor *next);
+/* The `cursor` parameter as it was handed on; opaque to clients (base64url).
+ * TL_INVALID: it is not one of ours. */
+enum tl_status http_cursor_parse(struct tl_str text, struct http_cursor *c_r,
+				 struct tl_err *err) TL_MUST_CHECK;
+#define HTTP_CURSOR_TEXT_MAX 64
 /* "bad_request", "not_found", ... with the words; status by the code. */
 void req_fail(struct req *req, unsigned status, const char *code,
 	      const char *fmt, ...) TL_PRINTF(4, 5);
@@ -177,6 +208,27 @@ void req_load_key(struct req *req, const struct tally_digest *digest,
  * TL_OK held now, TL_NOT_FOUND unknown, TL_UNAVAILABLE. */
 enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
 			     struct tl_err *err) TL_MUST_CHECK;
+/*
+ * Who calls, for replies and for the audit log.  Valid for CALLER_KEY.
+ * Suspends, unless the worker still knows it: what it knows is good until
+ * the segment's change_gen moves or keys.refresh_seconds have passed.  While
+ * the database is away the last known is given and `stale` set.
+ */
+struct req_profile { /* lives in the request's arena */
+	struct tl_str email, plan, status;
+	struct tl_str name; /* ptr NULL: none */
+	bool admin;	    /* the e-mail is in admin.emails */
+	bool stale;
+	struct tl_uuid key_id;
+	struct tl_str key_prefix, key_label;
+	int64_t key_created_us;
+};
+enum tl_status req_profile(struct req *req, const struct req_profile **p_r,
+			   struct tl_err *err) TL_MUST_CHECK;
+/* Is the address one of admin.emails?  Without regard to case. */
+bool http_is_admin(const struct conf *conf, struct tl_str email);
+/* The database is unreachable or the flusher late: `degraded` in replies. */
+bool req_degraded(struct req *req);
 /* Runs fn(req) as a coroutine with the request's deadline.  False: there are
  * too many; the 503 is sent. */
 bool req_spawn(struct req *req, void (*fn)(struct req *req));

@@ -1,0 +1,2 @@
+DROP FUNCTION tallyd.request_logs_ensure(DATE);
+DROP TABLE request_logs;

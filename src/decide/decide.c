@@ -297,11 +297,25 @@ static void count(struct decide *d, const struct decide_out *out)
 		return;
 	shm_count(d->shm, SHM_C_DECISIONS, 1);
 	shm_count(d->shm, code_counters[out->code], 1);
+	if (out->code != DECIDE_OK)
+		shm_count_refused(d->shm, out->reason);
+}
+
+/* Two clock readings cost a fifth of a decision, so one in sixteen is timed. */
+static bool is_sample(const struct decide *d)
+{
+	return atomic_load_explicit(&d->shm->my_metrics
+					     ->counter[SHM_C_DECISIONS],
+				    memory_order_relaxed) %
+		       SHM_H_SAMPLE ==
+	       0;
 }
 
 void decide(struct decide *d, const struct decide_in *in,
 	    struct decide_out *out)
 {
+	uint64_t begun_ns = is_sample(d) ? tl_mono_ns() : 0;
+
 	out_init(out);
 	out->day = shm_day(d->shm, in->mono_ns);
 	if ((in->flags & DECIDE_CHARGE) != 0)
@@ -309,6 +323,8 @@ void decide(struct decide *d, const struct decide_in *in,
 	shm_enter(d->shm);
 	run(d, in, out);
 	shm_leave(d->shm);
+	if (begun_ns != 0 && out->code != DECIDE_LOAD)
+		shm_observe(d->shm, SHM_H_DECISION, tl_mono_ns() - begun_ns);
 	count(d, out);
 }
 

@@ -130,6 +130,7 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 			  bool *duplicate_r, struct tl_err *err)
 {
 	struct apply_call *c = tl_alloc(sizeof(*c)); /* not for the stack */
+	uint64_t begun_ns = tl_mono_ns();
 	enum tl_status st;
 
 	c->f = f;
@@ -144,6 +145,7 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 		st = pg_transaction(f->pg, call_checked, c, err);
 	else
 		st = call(f->pg, c, err);
+	shm_observe(f->shm, SHM_H_FLUSH, tl_mono_ns() - begun_ns);
 	if (st == TL_OK) {
 		*duplicate_r = c->duplicate;
 		shm_count(f->shm, SHM_C_FLUSH_BATCHES, 1);

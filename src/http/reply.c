@@ -197,6 +197,10 @@ static void settle(struct req *req)
 	uint64_t end_ns = tl_mono_ns();
 
 	count_reply(h, p->status);
+	if (h->shm != NULL)
+		shm_observe(h->shm,
+			    (enum shm_histogram)(SHM_H_API + (int)req->door),
+			    end_ns - req->start_mono_ns);
 	if (req->record)
 		decide_record(&h->decide, &req->d, req->door, &req->client,
 			      req->request_id, p->status, req->start_mono_ns,

@@ -30,3 +30,60 @@ uint64_t shm_counter_sum(const struct shm *s, enum shm_counter c)
 					    memory_order_relaxed);
 	return sum;
 }
+
+uint64_t shm_refused_sum(const struct shm *s, uint32_t reason)
+{
+	return shm_counter_sum(s,
+			       (enum shm_counter)(SHM_COUNTER_REASONS + reason));
+}
+
+/* ---- histograms ---- */
+
+#define US 1000ULL
+#define MS 1000000ULL
+static const uint64_t short_ns[] = {
+	100,	 200,	  500,	  1 * US,   2 * US,   5 * US,	10 * US,
+	20 * US, 50 * US, 100 * US, 200 * US, 500 * US, 1 * MS,
+};
+static const uint64_t long_ns[] = {
+	20 * US,  50 * US,  100 * US, 200 * US,	 500 * US,  1 * MS,
+	2 * MS,	  5 * MS,   10 * MS,  20 * MS,	 50 * MS,   100 * MS,
+	200 * MS, 500 * MS, 1000 * MS, 2000 * MS, 5000 * MS,
+};
+#define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
+_Static_assert(LENGTH(short_ns) < SHM_BUCKETS && LENGTH(long_ns) < SHM_BUCKETS,
+	       "no bucket left for what is above");
+
+const uint64_t *shm_histogram_bounds(enum shm_histogram h, uint32_t *n_r)
+{
+	*n_r = h == SHM_H_DECISION ? LENGTH(short_ns) : LENGTH(long_ns);
+	return h == SHM_H_DECISION ? short_ns : long_ns;
+}
+
+static enum shm_counter word_of(enum shm_histogram h, uint32_t i)
+{
+	return (enum shm_counter)(SHM_COUNTER_HISTOGRAMS +
+				  (uint32_t)h * SHM_HISTOGRAM_WORDS + i);
+}
+
+void shm_observe(struct shm *s, enum shm_histogram h, uint64_t ns)
+{
+	uint32_t n, i = 0;
+	const uint64_t *bounds = shm_histogram_bounds(h, &n);
+
+	while (i < n && ns > bounds[i])
+		i++;
+	shm_count(s, word_of(h, i), 1);
+	shm_count(s, word_of(h, SHM_BUCKETS), ns);
+}
+
+void shm_histogram_sum(const struct shm *s, enum shm_histogram h,
+		       struct shm_histogram_sum *sum_r)
+{
+	sum_r->count = 0;
+	for (uint32_t i = 0; i < SHM_BUCKETS; i++) {
+		sum_r->bucket[i] = shm_counter_sum(s, word_of(h, i));
+		sum_r->count += sum_r->bucket[i];
+	}
+	sum_r->sum_ns = shm_counter_sum(s, word_of(h, SHM_BUCKETS));
+}

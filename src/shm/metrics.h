@@ -12,6 +12,9 @@
 #define SHM_SLOT_MASTER	  0
 #define SHM_SLOT_DEPARTED (SHM_SLOTS - 1) /* no process takes it */
 
+#define SHM_COUNTER_REASONS    128 /* words of the page from here on */
+#define SHM_COUNTER_HISTOGRAMS 192
+
 enum shm_counter {
 	SHM_C_REQUESTS,	    /* HTTP requests answered */
 	SHM_C_CONNECTIONS,  /* accepted */
@@ -33,6 +36,35 @@ enum shm_counter {
 	SHM_C_RESPAWNS,
 	SHM_C_COUNT
 };
+_Static_assert(SHM_C_COUNT <= SHM_COUNTER_REASONS, "the page is full");
+/*
+ * Where else words of the page stand.  Refusals: by the number of their
+ * reason (decide.h names them).  Histograms: buckets, each counting its own
+ * observations (not those below it), the last one without bound; then the sum.
+ */
+enum { SHM_REASONS = 32, SHM_BUCKETS = 20, SHM_HISTOGRAM_WORDS = 24 };
+enum shm_histogram {
+	SHM_H_DECISION, /* sampled: one decision in SHM_H_SAMPLE */
+	SHM_H_API, SHM_H_GATE, SHM_H_VERIFY, SHM_H_RECORD, SHM_H_VALIDATE,
+	SHM_H_FLUSH, /* one batch, handed to the database */
+	SHM_H_COUNT
+};
+#define SHM_H_SAMPLE 16
+_Static_assert(SHM_COUNTER_HISTOGRAMS + SHM_H_COUNT * SHM_HISTOGRAM_WORDS <=
+		       SHM_COUNTERS,
+	       "the page is full");
+/* Upper bounds in ns, ascending; *n_r of them, the bucket behind the last has
+ * none. */
+const uint64_t *shm_histogram_bounds(enum shm_histogram h, uint32_t *n_r);
+struct shm_histogram_sum {
+	uint64_t bucket[SHM_BUCKETS]; /* as stored: each for itself */
+	uint64_t count, sum_ns;
+};
+void shm_histogram_sum(const struct shm *s, enum shm_histogram h,
+		       struct shm_histogram_sum *sum_r);
+void shm_observe(struct shm *s, enum shm_histogram h, uint64_t ns);
+uint64_t shm_refused_sum(const struct shm *s, uint32_t reason);
+
 const char *shm_counter_name(enum shm_counter c);
 static inline void shm_count(struct shm *s, enum shm_counter c, uint64_t n)
 {
@@ -42,6 +74,10 @@ static inline void shm_count(struct shm *s, enum shm_counter c, uint64_t n)
 	atomic_store_explicit(
 		w, atomic_load_explicit(w, memory_order_relaxed) + n,
 		memory_order_relaxed);
+}
+static inline void shm_count_refused(struct shm *s, uint32_t reason)
+{
+	shm_count(s, (enum shm_counter)(SHM_COUNTER_REASONS + reason), 1);
 }
 uint64_t shm_counter_sum(const struct shm *s, enum shm_counter c);
 

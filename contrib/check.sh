@@ -134,6 +134,8 @@ stage_lint() {
 		head -c 64 "$f" 2>/dev/null | grep -aqE '^#!.*(/| )(ba)?sh' &&
 			echo "$source_dir/$f"
 	done)
+	check_one "promtool check rules" "${TALLY_PROMTOOL:-promtool}" \
+		check rules "$source_dir/contrib/prometheus/alerts.yml"
 	for f in "$source_dir"/man/*.[1-9]; do
 		check_one "mandoc ${f##*/}" mandoc -Tlint -Wwarning "$f"
 	done
@@ -163,11 +165,29 @@ stage_sanitize() {
 			run_tests "$build-sanitize"
 }
 
+# promtool comes in the package of the whole server, which would start one
+# here: taken out of it instead.
+fetch_promtool() {
+	local dir=$build/promtool
+	command -v promtool >/dev/null && return
+	if [ ! -x "$dir/usr/bin/promtool" ]; then
+		mkdir -p "$dir"
+		(cd "$dir" && apt-get download -q prometheus &&
+			dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) \
+			>"$dir.log" 2>&1 || {
+			cat "$dir.log"
+			return 1
+		}
+	fi
+	export TALLY_PROMTOOL=$dir/usr/bin/promtool
+}
+
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
 	git || die "packages are missing"
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
+if fetch_promtool; then pass; else fail "promtool"; fi
 for stage in "${stages[@]}"; do
 	at=$SECONDS
 	"stage_$stage"

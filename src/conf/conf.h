@@ -58,6 +58,9 @@ struct conf {
 		struct tally_cidr_list verify_allow;
 	} gate;
 	struct {
+		struct tally_cidr_list allow; /* who may read /metrics */
+	} metrics;
+	struct {
 		uint32_t max_keys;	/* 100000 */
 		uint32_t max_users;	/* default 0: as many as keys */
 		uint32_t max_addresses; /* 65536 */

@@ -96,6 +96,9 @@ const struct setting SETTINGS[] = {
 	CIDRS(gate, verify_allow, "127.0.0.0/8, ::1", RELOAD,
 		"who may ask /api/verify without a key of scope tally.verify"),
 
+	CIDRS(metrics, allow, "127.0.0.0/8, ::1", RELOAD,
+		"who may read /metrics"),
+
 	U32(shm, max_keys, 100000, 16, 16000000, RESTART,
 		"keys the segment holds"),
 	U32(shm, max_users, 0, 0, 16000000, RESTART,

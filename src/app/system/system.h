@@ -8,4 +8,6 @@
 
 extern const struct route SYSTEM_ROUTES[];
 
+void metrics_handle(struct req *req);
+
 #endif

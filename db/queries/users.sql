@@ -13,12 +13,6 @@ SELECT user_id, email, name, plan_id, status, created_at
   FROM users
  WHERE lower(email) = lower(:email);
 
--- name: user_view :one
--- What a user is shown of himself.
-SELECT u.email, u.name, p.name AS plan, u.status
-  FROM users u JOIN plans p ON p.plan_id = u.plan_id
- WHERE u.user_id = :user_id;
-
 -- name: user_load_many :many
 -- What the segment holds of these users, usage as of :day; unknown ids give
 -- no row.

@@ -238,10 +238,11 @@ static enum tl_status read_value(const struct walk *w, const struct place *p,
 		tl_assert(to == NULL);
 		return is_number(d) ? TL_OK : refuse(w, p, "must be a number");
 	case SHAPE_DATE:
-		tl_assert(to == NULL);
-		if (d->type == DOC_STR && tl_day_parse(d->str, &day))
-			return TL_OK;
-		return refuse(w, p, "must be a date like 2026-03-01");
+		if (d->type != DOC_STR || !tl_day_parse(d->str, &day))
+			return refuse(w, p, "must be a date like 2026-03-01");
+		if (to != NULL)
+			memcpy(to, &day, sizeof(day));
+		return TL_OK;
 	case SHAPE_ANY:
 		if (to != NULL)
 			memcpy(to, &d, sizeof(d));
@@ -270,8 +271,9 @@ static size_t stored_bytes(const struct shape_field *f)
 		return sizeof(struct shape_array);
 	case SHAPE_ANY:
 		return sizeof(const struct doc *);
-	case SHAPE_USD:
 	case SHAPE_DATE:
+		return sizeof(int32_t);
+	case SHAPE_USD:
 		break;
 	}
 	return 0;

@@ -11,7 +11,6 @@
 #include "http/router.h"
 #include "loop/co.h"
 #include "pg/pg.h"
-#include "store/q_users.h"
 
 struct pg *req_pg(struct req *req)
 {
@@ -70,21 +69,18 @@ static bool quota_allows(struct req *req);
 /* Coroutine: admins are named by e-mail, and only the database knows it. */
 static void admin_route(struct req *req)
 {
-	const struct conf_strings *admins = &req->http->conf->admin.emails;
-	struct q_user_view_row row;
+	const struct req_profile *who;
 	enum tl_status st;
 	struct tl_err err;
 
-	st = q_user_view(req_pg(req), req->d.user_id, &req->arena, &row, &err);
+	st = req_profile(req, &who, &err);
 	if (st != TL_OK) {
 		req_fail_status(req, st, &err);
 		return;
 	}
-	for (size_t i = 0; i < admins->n; i++) {
-		if (tl_str_ieq(row.email, tl_str_c(admins->items[i]))) {
-			req->route->handler(req);
-			return;
-		}
+	if (who->admin) {
+		req->route->handler(req);
+		return;
 	}
 	log_warn("request '%.*s' to '%.*s' refused: the user is no admin",
 		 (int)req->request_id.len, req->request_id.ptr,

@@ -225,6 +225,15 @@ struct req_profile { /* lives in the request's arena */
 };
 enum tl_status req_profile(struct req *req, const struct req_profile **p_r,
 			   struct tl_err *err) TL_MUST_CHECK;
+/* The same of another key: validate shows the one in its body. */
+enum tl_status http_profile(struct req *req, const struct tl_uuid *key_id,
+			    const struct req_profile **p_r,
+			    struct tl_err *err) TL_MUST_CHECK;
+/*
+ * For replies that are not lists but may be asked for again: adds an ETag over
+ * the bytes; true when If-None-Match names it (then reply 304 without body).
+ */
+bool http_etag_matches(struct req *req, struct tl_str body);
 /* Is the address one of admin.emails?  Without regard to case. */
 bool http_is_admin(const struct conf *conf, struct tl_str email);
 /* The database is unreachable or the flusher late: `degraded` in replies. */

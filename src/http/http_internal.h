@@ -19,6 +19,7 @@ struct evhttp_connection;
 struct http_accesslog;
 struct http_address;
 struct http_loads;
+struct http_profiles;
 struct http_strict;
 struct router;
 
@@ -94,6 +95,7 @@ struct http {
 	struct router *router;
 	struct http_accesslog *accesslog; /* NULL: off */
 	struct http_loads *loads;
+	struct http_profiles *profiles;
 	struct http_strict *strict;
 	uint32_t worker;
 	int commit_eventfd, flusher_eventfd;
@@ -219,6 +221,10 @@ bool http_strict_park(struct req *req);
 /* keyload.c */
 void http_loads_init(struct http *h);
 void http_loads_deinit(struct http *h);
+
+/* profile.c */
+void http_profiles_init(struct http *h);
+void http_profiles_deinit(struct http *h);
 
 /* accesslog.c */
 void http_accesslog_init(struct http *h);

@@ -95,6 +95,57 @@ bool req_query_int(struct req *req, const char *name, int64_t def, int64_t min,
 	return true;
 }
 
+/* What a parameter is in a document: numbers and switches by the field's
+ * kind, where they read as such; all else stays text, for shape_read to
+ * refuse in its own words. */
+static const struct doc *parameter(struct tl_arena *a,
+				   const struct shape_field *f,
+				   struct tl_str value)
+{
+	int64_t v;
+
+	if (f->kind == SHAPE_INT &&
+	    tl_parse_i64(value, INT64_MIN, INT64_MAX, &v))
+		return doc_int(a, v);
+	if (f->kind == SHAPE_BOOL && tl_str_eq(value, TL_STR("1")))
+		return doc_bool(true);
+	if (f->kind == SHAPE_BOOL && tl_str_eq(value, TL_STR("0")))
+		return doc_bool(false);
+	return doc_str(a, value);
+}
+
+bool req_query(struct req *req, void *struct_r)
+{
+	const struct shape *s = req->route->query;
+	struct tl_str rest = req->query, name, value;
+	struct doc *d = doc_object(&req->arena);
+	const struct shape_field *f;
+	struct tl_err err;
+
+	while (req_query_next(req, &rest, &name, &value)) {
+		for (f = s->fields; f->name != NULL; f++)
+			if (tl_str_eq(name, tl_str_c(f->name)))
+				break;
+		if (f->name != NULL && doc_get(d, f->name) == NULL)
+			doc_set(&req->arena, d, f->name,
+				parameter(&req->arena, f, value));
+	}
+	for (f = s->fields; f->name != NULL; f++) {
+		const struct doc *v = doc_get(d, f->name);
+
+		if (f->kind == SHAPE_BOOL && v != NULL &&
+		    v->type != DOC_BOOL) {
+			req_fail(req, 400, "bad_request", "%s: must be 0 or 1",
+				 f->name);
+			return false;
+		}
+	}
+	if (shape_read(s, &req->arena, d, struct_r, &err) == TL_OK)
+		return true;
+	req_fail(req, 400, "bad_request", "%s", err.text);
+	return false;
+}
+
 struct tl_str req_path_param(struct req *req, const char *name)
 {
 	const struct router_match *m = &req->priv->match;

@@ -162,6 +162,7 @@ enum tl_status http_new(const struct http_opts *o, struct http **http_r,
 	http_requests_init(h);
 	http_reply_init(h);
 	http_loads_init(h);
+	http_profiles_init(h);
 	http_accesslog_init(h);
 	st = start(h, o, err);
 	if (st != TL_OK) {
@@ -214,6 +215,7 @@ void http_free(struct http **hp)
 	http_requests_deinit(h);
 	http_accesslog_deinit(h);
 	http_loads_deinit(h);
+	http_profiles_deinit(h);
 	router_free(&h->router);
 	if (h->relisten != NULL)
 		event_free(h->relisten);

@@ -87,44 +87,6 @@ enum tl_status q_user_find_by_email(struct pg *pg,
 	return pg_one(pg, &user_find_by_email_statement, params, arena, row_r, err);
 }
 
-static const uint32_t user_view_oids[] = { 2950 };
-static const struct pg_column user_view_columns[] = {
-	{ .type = PG_TEXT,
-	  .offset = offsetof(struct q_user_view_row, email) },
-	{ .type = PG_TEXT,
-	  .offset = offsetof(struct q_user_view_row, name),
-	  .nullable = true,
-	  .null_offset = offsetof(struct q_user_view_row, name_null) },
-	{ .type = PG_TEXT,
-	  .offset = offsetof(struct q_user_view_row, plan) },
-	{ .type = PG_TEXT,
-	  .offset = offsetof(struct q_user_view_row, status) },
-};
-static const struct pg_statement user_view_statement = {
-	.name = "user_view",
-	.sql =
-		"SELECT u.email, u.name, p.name AS plan, u.status\n"
-		"  FROM users u JOIN plans p ON p.plan_id = u.plan_id\n"
-		" WHERE u.user_id = $1",
-	.param_oids = user_view_oids,
-	.n_params = 1,
-	.columns = user_view_columns,
-	.n_columns = 4,
-	.row_bytes = sizeof(struct q_user_view_row),
-};
-
-enum tl_status q_user_view(struct pg *pg,
-		struct tl_uuid user_id,
-		struct tl_arena *arena, struct q_user_view_row *row_r,
-		struct tl_err *err)
-{
-	const struct pg_param params[] = {
-		{ .type = PG_UUID, .uuid = user_id },
-	};
-
-	return pg_one(pg, &user_view_statement, params, arena, row_r, err);
-}
-
 static const uint32_t user_load_many_oids[] = { 2951, 1082, 20 };
 static const struct pg_column user_load_many_columns[] = {
 	{ .type = PG_UUID,

@@ -58,21 +58,6 @@ enum tl_status q_user_find_by_email(struct pg *pg,
 		struct tl_arena *arena, struct q_user_find_by_email_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
-struct q_user_view_row {
-	struct tl_str email;
-	struct tl_str name;
-	bool name_null;
-	struct tl_str plan;
-	struct tl_str status;
-};
-/*
- * What a user is shown of himself.
- */
-enum tl_status q_user_view(struct pg *pg,
-		struct tl_uuid user_id,
-		struct tl_arena *arena, struct q_user_view_row *row_r,
-		struct tl_err *err) TL_MUST_CHECK;
-
 struct q_user_load_many_params {
 	struct pg_array user_ids; /* of struct tl_uuid */
 	int32_t day;

@@ -13,6 +13,9 @@ void record_handle(struct req *req);
 void today_handle(struct req *req);
 void validate_handle(struct req *req);
 
+/* UserView of metering.md 4.3. */
+const struct doc *metering_user_view(struct tl_arena *a,
+				     const struct req_profile *who);
 /* UsageSummary of metering.md 4.3, the same in every reply. */
 void metering_write_usage(struct doc_writer *w, uint64_t credits_used,
 			  uint64_t daily_limit, uint64_t request_count,

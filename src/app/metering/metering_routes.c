@@ -32,3 +32,16 @@ void metering_write_usage(struct doc_writer *w, uint64_t credits_used,
 	docw_name(w, TL_STR("date"));
 	docw_str(w, (struct tl_str){ date, 10 });
 }
+
+const struct doc *metering_user_view(struct tl_arena *a,
+				     const struct req_profile *who)
+{
+	struct doc *d = doc_object(a);
+
+	doc_set(a, d, "email", doc_str(a, who->email));
+	doc_set(a, d, "name",
+		who->name.ptr != NULL ? doc_str(a, who->name) : doc_null());
+	doc_set(a, d, "plan", doc_str(a, who->plan));
+	doc_set(a, d, "status", doc_str(a, who->status));
+	return d;
+}

@@ -5,7 +5,6 @@
 #include <stddef.h>
 
 #include "app/metering/metering.h"
-#include "store/q_users.h"
 
 struct validate_body {
 	struct tl_str token;
@@ -35,31 +34,20 @@ static void reply(struct req *req, bool valid, const struct doc *user,
 		role != NULL ? doc_str(a, tl_str_c(role)) : doc_null());
 	doc_set(a, d, "session_source",
 		valid ? doc_str(a, TL_STR("local")) : doc_null());
-	doc_set(a, d, "degraded", doc_bool(false));
+	doc_set(a, d, "degraded", doc_bool(valid && req_degraded(req)));
 	doc_set(a, d, "message",
 		message != NULL ? doc_str(a, tl_str_c(message)) : doc_null());
 	req_reply(req, 200, d);
 }
 
-static const char *role_of(const struct conf *conf, struct tl_str email)
-{
-	size_t i;
-
-	for (i = 0; i < conf->admin.emails.n; i++)
-		if (tl_str_ieq(email, tl_str_c(conf->admin.emails.items[i])))
-			return "admin";
-	return "user";
-}
-
-static void reply_user(struct req *req, const struct tl_uuid *user_id)
+static void reply_user(struct req *req, const struct tl_uuid *key_id)
 {
 	struct tl_arena *a = &req->arena;
-	struct q_user_view_row row;
+	const struct req_profile *who;
 	enum tl_status st;
 	struct tl_err err;
-	struct doc *user;
 
-	st = q_user_view(req_pg(req), *user_id, a, &row, &err);
+	st = http_profile(req, key_id, &who, &err);
 	if (st == TL_NOT_FOUND) {
 		reply(req, false, NULL, NULL, "Invalid token");
 		return;
@@ -68,13 +56,8 @@ static void reply_user(struct req *req, const struct tl_uuid *user_id)
 		req_fail_status(req, st, &err);
 		return;
 	}
-	user = doc_object(a);
-	doc_set(a, user, "email", doc_str(a, row.email));
-	doc_set(a, user, "name",
-		row.name_null ? doc_null() : doc_str(a, row.name));
-	doc_set(a, user, "plan", doc_str(a, row.plan));
-	doc_set(a, user, "status", doc_str(a, row.status));
-	reply(req, true, user, role_of(req_conf(req), row.email), NULL);
+	reply(req, true, metering_user_view(a, who),
+	      who->admin ? "admin" : "user", NULL);
 }
 
 void validate_handle(struct req *req)
@@ -108,7 +91,7 @@ void validate_handle(struct req *req)
 	if (out.reason == DECIDE_R_SUSPENDED)
 		reply(req, false, NULL, NULL, "Account is suspended");
 	else if (out.have_key && out.code != DECIDE_UNAUTHORIZED)
-		reply_user(req, &out.user_id);
+		reply_user(req, &out.key_id);
 	else
 		reply(req, false, NULL, NULL, "Invalid token");
 }

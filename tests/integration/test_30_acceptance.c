@@ -1,0 +1,210 @@
+/*
+ * The acceptance checks of the metering specification, by their numbers.
+ *
+ * Each stands for itself here, though finer tests of the same things are in
+ * the files before: this is the list a customer would go through.
+ */
+#include "lib/fixture.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/crowd.h"
+
+#define ORIGIN "https://app.example"
+
+static void validate(const char *token)
+{
+	char body[256];
+
+	(void)snprintf(body, sizeof(body), "{\"token\":\"%s\"}", token);
+	client_call(c, "/api/auth/validate", NULL, body, NULL, &r);
+	want(200);
+}
+
+START_TEST(acceptance_02_validate_and_the_missing_header)
+{
+	up();
+
+	validate(KEY_PRO);
+	ck_assert(json_true(&r, "valid"));
+	ck_assert_pstr_eq(json_str(&r, "user.plan"), "Pro");
+
+	validate("codexible_00000000000000000000000000000000");
+	ck_assert_ptr_nonnull(json_at(r.json, "valid"));
+	ck_assert(!json_true(&r, "valid"));
+
+	client_get(c, "/api/usage/today", NULL, &r);
+	want_error(401, "unauthorized");
+}
+END_TEST
+
+static void charge_once(struct crowd *w, unsigned number, void *arg)
+{
+	struct client *own = client_new(d->port);
+	static struct reply a;
+
+	(void)arg;
+	for (int i = 0; i < 10; i++) {
+		client_call(own, "/api/usage/record", KEY_STARTER, "{}", NULL,
+			    &a);
+		crowd_note(w, number, a.sent_mono_ns, a.got_mono_ns, a.status,
+			   0);
+	}
+	reply_deinit(&a);
+	client_free(&own);
+}
+
+START_TEST(acceptance_05_starter_has_52_left)
+{
+	up();
+	ck_assert_int_eq(used_today(KEY_STARTER), 23);
+
+	for (int i = 0; i < 52; i++) {
+		client_call(c, "/api/usage/record", KEY_STARTER, "{}", NULL,
+			    &r);
+		want(200);
+	}
+	client_call(c, "/api/usage/record", KEY_STARTER, "{}", NULL, &r);
+
+	want_error(429, "quota_exceeded");
+	ck_assert_int_ge(header_num(&r, "Retry-After"), 1);
+	ck_assert_int_le(header_num(&r, "Retry-After"), 86400);
+}
+END_TEST
+
+START_TEST(acceptance_05_starter_has_52_left_in_parallel)
+{
+	struct crowd *w;
+
+	up("server.workers=2", "limits.enabled=no");
+
+	w = crowd_start(20, charge_once, NULL); /* of 10 calls each */
+	crowd_wait(w);
+
+	ck_assert_uint_eq(crowd_count(w, 200, -1), 52);
+	ck_assert_uint_eq(crowd_count(w, 429, -1), 148);
+	ck_assert_int_eq(used_today(KEY_STARTER), 75);
+	crowd_free(&w);
+}
+END_TEST
+
+START_TEST(acceptance_06_failed_calls_change_nothing_and_a_kill_loses_nothing)
+{
+	int64_t credits, requests;
+
+	up("limits.enabled=no", "server.workers=1");
+	client_get(c, "/api/usage/today", KEY_PRO, &r);
+	credits = json_num(&r, "credits_used");
+	requests = json_num(&r, "request_count");
+
+	client_call(c, "/api/usage/record", KEY_PRO, "{\"credits\":0}", NULL,
+		    &r);
+	want_error(400, "bad_request");
+	client_call(c, "/api/usage/record", KEY_PRO, "{\"credits\":1000000}",
+		    NULL, &r);
+	want_error(429, "quota_exceeded");
+	client_get(c, "/api/usage/today", KEY_PRO, &r);
+	ck_assert_int_eq(json_num(&r, "credits_used"), credits);
+	ck_assert_int_eq(json_num(&r, "request_count"), requests);
+
+	for (int i = 0; i < 10; i++) {
+		client_call(c, "/api/usage/record", KEY_PRO, "{}", NULL, &r);
+		want(200);
+	}
+	ck_assert_int_eq(kill(daemon_child(d, "worker"), SIGKILL), 0);
+	client_close(c);
+	r.status = 0;
+	WAIT_UNTIL((client_get(c, "/api/usage/today", KEY_PRO, &r),
+		    r.status == 200));
+	ck_assert_int_eq(json_num(&r, "credits_used"), credits + 10);
+	ck_assert_int_eq(json_num(&r, "request_count"), requests + 10);
+
+	client_close(c);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	ck_assert_int_eq(db_credits("demo@codexible.me"), credits + 10);
+	ck_assert_int_eq(db_requests("demo@codexible.me"), requests + 10);
+}
+END_TEST
+
+START_TEST(acceptance_07_the_101st_call_and_the_address)
+{
+	char stranger[64];
+
+	up();
+	make_key("k", 1000, "");
+	make_second_key("k", "k2");
+
+	for (int i = 0; i < 100; i++) {
+		client_get(c, "/api/usage/today", key_of("k"), &r);
+		want(200);
+	}
+	client_get(c, "/api/usage/today", key_of("k"), &r);
+	want_error(429, "rate_limited");
+	ck_assert_int_ge(header_num(&r, "Retry-After"), 1);
+	client_get(c, "/api/usage/today", key_of("k2"), &r);
+	want(200);
+
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(stranger, sizeof(stranger), "codexible_%032x",
+			       (unsigned)i);
+		client_get(c, "/api/usage/today", stranger, &r);
+		want_error(401, "unauthorized");
+	}
+	client_get(c, "/api/usage/today", "codexible_yet_another_one", &r);
+	want_error(429, "rate_limited");
+}
+END_TEST
+
+static void preflight(const char *origin)
+{
+	char headers[512];
+
+	(void)snprintf(headers, sizeof(headers),
+		       "Origin: %s\r\n"
+		       "Access-Control-Request-Method: POST\r\n"
+		       "Access-Control-Request-Headers: authorization\r\n",
+		       origin);
+	client_request(c, "OPTIONS", "/api/keys", headers, NULL, 0, &r);
+}
+
+START_TEST(acceptance_09_cors)
+{
+	up("server.allowed_origins=" ORIGIN);
+
+	preflight(ORIGIN);
+	want(204);
+	ck_assert_pstr_eq(header_of(&r, "Access-Control-Allow-Origin"), ORIGIN);
+	ck_assert_pstr_eq(header_of(&r, "Access-Control-Max-Age"), "600");
+
+	preflight("https://evil.example");
+	ck_assert_ptr_null(header_of(&r, "Access-Control-Allow-Origin"));
+
+	for (int i = 0; i < 21; i++)
+		client_request(c, "GET", "/api/keys", "Origin: " ORIGIN "\r\n",
+			       NULL, 0, &r);
+	want_error(429, "rate_limited");
+	ck_assert_pstr_eq(header_of(&r, "Access-Control-Allow-Origin"), ORIGIN);
+
+	/* and preflights are not counted */
+	preflight(ORIGIN);
+	want(204);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("acceptance");
+	TCase *tc = fixture_case(s, "acceptance");
+
+	tcase_add_test(tc, acceptance_02_validate_and_the_missing_header);
+	tcase_add_test(tc, acceptance_05_starter_has_52_left);
+	tcase_add_test(tc, acceptance_05_starter_has_52_left_in_parallel);
+	tcase_add_test(
+		tc,
+		acceptance_06_failed_calls_change_nothing_and_a_kill_loses_nothing);
+	tcase_add_test(tc, acceptance_07_the_101st_call_and_the_address);
+	tcase_add_test(tc, acceptance_09_cors);
+	return fixture_run(s);
+}

@@ -41,13 +41,15 @@ END $$;
 -- (from 1) a key has.  Empty text, 0 and for p_daily_limits -1 mean none.
 -- A key that its owner has already is held, so that an import can be done
 -- again; one of somebody else is bad.  SQLSTATE TL003: no such plan.
+-- p_key_ids rise from row to row: random ones would touch all pages of two
+-- more indexes, and log each of them again after every checkpoint.
 CREATE FUNCTION tallyd.key_import(
 	p_plan TEXT, -- NULL: owners must be there; else they are made on it
-	p_emails TEXT[], p_owners INT[], p_lines INT[], p_digests BYTEA[],
-	p_prefixes TEXT[], p_labels TEXT[], p_created_us BIGINT[],
-	p_expires_us BIGINT[], p_scopes TEXT[], p_allowed_ips TEXT[],
-	p_rate_limits INT[], p_daily_limits INT[], p_metadata TEXT[],
-	p_statuses TEXT[],
+	p_emails TEXT[], p_owners INT[], p_lines INT[], p_key_ids UUID[],
+	p_digests BYTEA[], p_prefixes TEXT[], p_labels TEXT[],
+	p_created_us BIGINT[], p_expires_us BIGINT[], p_scopes TEXT[],
+	p_allowed_ips TEXT[], p_rate_limits INT[], p_daily_limits INT[],
+	p_metadata TEXT[], p_statuses TEXT[],
 	OUT made INT, OUT held INT, OUT users_made INT,
 	OUT bad_lines INT[], OUT bad_whys TEXT[])
 LANGUAGE plpgsql
@@ -81,11 +83,11 @@ BEGIN
 		  FROM unnest(p_emails) WITH ORDINALITY e (email, at)
 		 ORDER BY e.at);
 
-	INSERT INTO public.api_keys (user_id, key_prefix, key_hash, label,
-		status, created_at, expires_at, scopes, allowed_ips,
+	INSERT INTO public.api_keys (key_id, user_id, key_prefix, key_hash,
+		label, status, created_at, expires_at, scopes, allowed_ips,
 		rate_limit, daily_credit_limit, metadata)
-	SELECT owner_ids[r.owner], r.prefix, encode(r.digest, 'hex'), r.label,
-	       r.status,
+	SELECT r.key_id, owner_ids[r.owner], r.prefix,
+	       encode(r.digest, 'hex'), r.label, r.status,
 	       CASE WHEN r.created_us = 0 THEN now() ELSE
 		'epoch'::timestamptz + r.created_us * INTERVAL '1 microsecond'
 		END,
@@ -95,12 +97,12 @@ BEGIN
 	       string_to_array(nullif(r.allowed_ips, ''), ' ')::cidr[],
 	       nullif(r.rate_limit, 0), nullif(r.daily_limit, -1),
 	       nullif(r.metadata, '')::jsonb
-	  FROM unnest(p_owners, p_digests, p_prefixes, p_labels, p_statuses,
-		p_created_us, p_expires_us, p_scopes, p_allowed_ips,
-		p_rate_limits, p_daily_limits, p_metadata)
-		AS r (owner, digest, prefix, label, status, created_us,
-		expires_us, scopes, allowed_ips, rate_limit, daily_limit,
-		metadata)
+	  FROM unnest(p_key_ids, p_owners, p_digests, p_prefixes, p_labels,
+		p_statuses, p_created_us, p_expires_us, p_scopes,
+		p_allowed_ips, p_rate_limits, p_daily_limits, p_metadata)
+		AS r (key_id, owner, digest, prefix, label, status,
+		created_us, expires_us, scopes, allowed_ips, rate_limit,
+		daily_limit, metadata)
 	 WHERE owner_ids[r.owner] IS NOT NULL
 	ON CONFLICT (key_hash) DO NOTHING;
 	GET DIAGNOSTICS made = ROW_COUNT;

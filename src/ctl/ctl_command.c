@@ -28,6 +28,15 @@ static const struct ctl_arg key_create_args[] = {
 	{ "daily_limit", CTL_ARG_NUMBER, "N", false, "credits a day" },
 	{ 0 },
 };
+static const struct ctl_arg key_import_args[] = {
+	{ "file", CTL_ARG_WORD, "FILE|-", true, "CSV or JSON Lines" },
+	{ "user", CTL_ARG_TEXT, "EMAIL", false, "owner of lines without one" },
+	{ "plan", CTL_ARG_TEXT, "NAME", false, "make unknown owners on it" },
+	{ "format", CTL_ARG_TEXT, "csv|jsonl", false, "default: by its look" },
+	{ "skip_bad", CTL_ARG_FLAG, NULL, false, "import the good lines" },
+	{ "dry_run", CTL_ARG_FLAG, NULL, false, "check all, keep nothing" },
+	{ 0 },
+};
 static const struct ctl_arg key_list_args[] = {
 	{ "email", CTL_ARG_OPTIONAL, "EMAIL", false, "default: everybody" },
 	{ "all", CTL_ARG_FLAG, NULL, false, "revoked keys too" },
@@ -68,6 +77,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "database", NULL, "connection string of the daemon's database",
 	  CTL_DAEMON, true },
 	{ "key create", key_create_args, "make a key; shown this once",
+	  CTL_DATABASE, false },
+	{ "key import", key_import_args, "keys of another product, by hash",
 	  CTL_DATABASE, false },
 	{ "key list", key_list_args, "keys, newest first", CTL_DATABASE,
 	  false },

@@ -9,7 +9,7 @@
 
 #include "pg/pg.h"
 
-static const uint32_t key_import_oids[] = { 25, 1009, 1007, 1007, 1001, 1009, 1009, 1016, 1016, 1009, 1009, 1007, 1007, 1009, 1009 };
+static const uint32_t key_import_oids[] = { 25, 1009, 1007, 1007, 2951, 1001, 1009, 1009, 1016, 1016, 1009, 1009, 1007, 1007, 1009, 1009 };
 static const struct pg_column key_import_columns[] = {
 	{ .type = PG_INT4,
 	  .offset = offsetof(struct q_key_import_row, made) },
@@ -29,9 +29,9 @@ static const struct pg_statement key_import_statement = {
 		"       i.bad_lines AS \"bad_lines!\", i.bad_whys AS \"bad_whys!\"\n"
 		"  FROM tallyd.key_import($1, $2, $3, $4, $5,\n"
 		"\t$6, $7, $8, $9, $10, $11,\n"
-		"\t$12, $13, $14, $15) i",
+		"\t$12, $13, $14, $15, $16) i",
 	.param_oids = key_import_oids,
-	.n_params = 15,
+	.n_params = 16,
 	.columns = key_import_columns,
 	.n_columns = 5,
 	.row_bytes = sizeof(struct q_key_import_row),
@@ -47,6 +47,7 @@ enum tl_status q_key_import(struct pg *pg,
 		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->emails },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT4), .array = p->owners },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT4), .array = p->lines },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->key_ids },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_BYTEA), .array = p->digests },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->prefixes },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->labels },

@@ -28,6 +28,7 @@ struct q_key_import_params {
 	struct pg_array emails; /* of struct tl_str */
 	struct pg_array owners; /* of int32_t */
 	struct pg_array lines; /* of int32_t */
+	struct pg_array key_ids; /* of struct tl_uuid */
 	struct pg_array digests; /* of struct tl_str */
 	struct pg_array prefixes; /* of struct tl_str */
 	struct pg_array labels; /* of struct tl_str */

@@ -7,10 +7,12 @@
 #include "loop/co.h"
 #include "pg/pg.h"
 
-#define DB_LIMIT_MS 8000 /* of one command, connecting included */
-#define CONNECT_MS  3000
-#define STEP_MS     10
-#define ASK_MS      2000
+#define DB_LIMIT_MS       8000     /* of one command, connecting included */
+#define LONG_LIMIT_MS     86400000 /* a person may be typing the input */
+#define LONG_STATEMENT_MS 600000
+#define CONNECT_MS        3000
+#define STEP_MS           10
+#define ASK_MS            2000
 
 enum exit_status db_url(struct tallyctl *t, const char **url_r)
 {
@@ -41,6 +43,7 @@ struct run {
 	struct pg_pool *pool;
 	db_fn fn;
 	void *arg;
+	uint32_t limit_ms, statement_ms;
 	enum tl_status status;
 	bool done;
 	struct tl_err *err;
@@ -78,7 +81,7 @@ static enum tl_status turn(struct run *r, struct event_base *base,
 {
 	enum tl_status st;
 
-	st = co_spawn(run_coroutine, r, tl_mono_ms() + DB_LIMIT_MS, err);
+	st = co_spawn(run_coroutine, r, tl_mono_ms() + r->limit_ms, err);
 	if (st != TL_OK)
 		return st;
 	while (!r->done && event_base_loop(base, EVLOOP_ONCE) == 0)
@@ -100,7 +103,7 @@ static enum tl_status run_with_pool(struct tallyctl *t, const char *url,
 		.application_name = "tallyctl",
 		.size = 1,
 		.queue_max = 1,
-		.statement_timeout_ms = DB_LIMIT_MS,
+		.statement_timeout_ms = r->statement_ms,
 	};
 	struct event_base *base = event_base_new();
 	enum tl_status st;
@@ -117,23 +120,46 @@ static enum tl_status run_with_pool(struct tallyctl *t, const char *url,
 	return st;
 }
 
-enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
-			enum tl_status *st_r, struct tl_err *err)
+static enum exit_status run(struct tallyctl *t, struct run *r,
+			    enum tl_status *st_r)
 {
-	struct run r = { .fn = fn, .arg = arg, .err = err };
 	enum exit_status ex;
 	const char *url;
 
 	ex = db_url(t, &url);
 	if (ex != EXIT_OK)
 		return ex;
-	if (run_with_pool(t, url, &r, err) != TL_OK)
-		return complain(EXIT_FAILED, "%s", err->text);
-	if (r.status == TL_UNAVAILABLE || r.status == TL_DEADLINE)
+	if (run_with_pool(t, url, r, r->err) != TL_OK)
+		return complain(EXIT_FAILED, "%s", r->err->text);
+	if (r->status == TL_UNAVAILABLE || r->status == TL_DEADLINE)
 		return complain(EXIT_DATABASE,
 				"the database is not available: %s; look "
 				"whether it was done before you try again",
-				err->text);
-	*st_r = r.status;
+				r->err->text);
+	*st_r = r->status;
 	return EXIT_OK;
+}
+
+enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
+			enum tl_status *st_r, struct tl_err *err)
+{
+	struct run r = { .fn = fn,
+			 .arg = arg,
+			 .err = err,
+			 .limit_ms = DB_LIMIT_MS,
+			 .statement_ms = DB_LIMIT_MS };
+
+	return run(t, &r, st_r);
+}
+
+enum exit_status db_run_long(struct tallyctl *t, db_fn fn, void *arg,
+			     enum tl_status *st_r, struct tl_err *err)
+{
+	struct run r = { .fn = fn,
+			 .arg = arg,
+			 .err = err,
+			 .limit_ms = LONG_LIMIT_MS,
+			 .statement_ms = LONG_STATEMENT_MS };
+
+	return run(t, &r, st_r);
 }

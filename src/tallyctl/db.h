@@ -23,5 +23,8 @@ enum exit_status db_url(struct tallyctl *t, const char **url_r);
  */
 enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
 			enum tl_status *st_r, struct tl_err *err);
+/* The same for a command that takes long; a statement gets ten minutes. */
+enum exit_status db_run_long(struct tallyctl *t, db_fn fn, void *arg,
+			     enum tl_status *st_r, struct tl_err *err);
 
 #endif

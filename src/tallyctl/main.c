@@ -27,6 +27,7 @@ static const struct {
 	{ "stop", cmd_stop },
 	{ "database", cmd_database },
 	{ "key create", cmd_key_create },
+	{ "key import", cmd_key_import },
 	{ "key list", cmd_key_list },
 	{ "key revoke", cmd_key_revoke },
 	{ "user create", cmd_user_create },

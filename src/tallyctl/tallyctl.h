@@ -43,6 +43,7 @@ enum exit_status cmd_reload(struct tallyctl *t);
 enum exit_status cmd_stop(struct tallyctl *t);
 enum exit_status cmd_database(struct tallyctl *t);
 enum exit_status cmd_key_create(struct tallyctl *t);
+enum exit_status cmd_key_import(struct tallyctl *t);
 enum exit_status cmd_key_list(struct tallyctl *t);
 enum exit_status cmd_key_revoke(struct tallyctl *t);
 enum exit_status cmd_user_create(struct tallyctl *t);

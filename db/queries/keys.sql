@@ -98,20 +98,83 @@ SELECT decode(k.key_hash, 'hex') AS "digest!", k.key_id,
 -- Makes a key unless its owner has :max_active active ones: outcome 'made',
 -- 'no_user' or 'too_many'; key_id and created_at with the first only.
 SELECT outcome AS "outcome!", key_id, created_at
-  FROM tallyd.key_insert(:user_id, :digest, :prefix, :label, :max_active,
-	:expires_at?, :scopes, :allowed_ips, :rate_limit?,
+  FROM tallyd.key_insert(:actor, :user_id, :digest, :prefix, :label,
+	:max_active, :expires_at?, :scopes, :allowed_ips, :rate_limit?,
 	:daily_credit_limit?, :metadata?);
+
+-- name: key_rotate :one
+-- A new secret in the place of an active key; no row when there is none.
+-- With a user_id only when it is theirs.
+SELECT key_id AS "key_id!", label AS "label!", old_digest AS "old_digest!",
+       grace_until
+  FROM tallyd.key_rotate(:actor, :key_id, :user_id?, :digest, :prefix,
+	:grace_seconds)
+ WHERE key_id IS NOT NULL;
+
+-- name: key_rename :one
+-- Another label for an active key; no row when there is none.  With a
+-- user_id only when it is theirs.
+WITH old AS (
+	SELECT k.key_id, k.label FROM api_keys k
+	 WHERE k.key_id = :key_id AND k.status = 'active'
+	   AND (:user_id?::uuid IS NULL OR k.user_id = :user_id?::uuid)
+	   FOR UPDATE
+), done AS (
+	UPDATE api_keys k SET label = :label
+	  FROM old WHERE k.key_id = old.key_id
+	RETURNING k.key_id
+), noted AS (
+	INSERT INTO audit_log (actor, action, target, details)
+	SELECT :actor, 'token.update', old.key_id::text,
+	       format('label %L, was %L', :label::text, old.label) FROM old
+)
+SELECT key_id FROM done;
 
 -- name: key_revoke :one
 -- Ends an active key, or the grace of a rotated one; no row for any other.
 -- With a user_id only when it is theirs.
-UPDATE api_keys
-   SET status = 'revoked', revoked_at = coalesce(revoked_at, now()),
-       grace_until = NULL
- WHERE key_id = :key_id
-   AND (:user_id?::uuid IS NULL OR user_id = :user_id?::uuid)
-   AND (status = 'active' OR grace_until > now())
-RETURNING decode(key_hash, 'hex') AS "digest!", user_id, key_prefix, label;
+WITH done AS (
+	UPDATE api_keys
+	   SET status = 'revoked', revoked_at = coalesce(revoked_at, now()),
+	       grace_until = NULL
+	 WHERE key_id = :key_id
+	   AND (:user_id?::uuid IS NULL OR user_id = :user_id?::uuid)
+	   AND (status = 'active' OR grace_until > now())
+	RETURNING key_id, key_hash, user_id, key_prefix, label
+), noted AS (
+	INSERT INTO audit_log (actor, action, target, details)
+	SELECT :actor, 'token.revoke', key_id::text,
+	       key_prefix || ' ''' || label || '''' FROM done
+)
+SELECT decode(key_hash, 'hex') AS "digest!", user_id, key_prefix, label
+  FROM done;
+
+-- name: key_own :many
+-- A user's active keys, newest first, behind the place (:before, :before_id).
+SELECT k.key_id, k.key_prefix, k.label, k.status, k.created_at,
+       k.last_used_at, k.expires_at,
+       coalesce(k.scopes, '{}')::text[] AS "scopes!",
+       coalesce(k.allowed_ips, '{}')::text[] AS "allowed_ips!",
+       k.rate_limit, k.daily_credit_limit, k.metadata,
+       decode(k.key_hash, 'hex') AS "digest!"
+  FROM api_keys k
+ WHERE k.user_id = :user_id AND k.status = 'active'
+   AND (k.created_at, k.key_id) < (:before::timestamptz, :before_id::uuid)
+ ORDER BY k.created_at DESC, k.key_id DESC
+ OFFSET :skip::int8 LIMIT :max::int8;
+
+-- name: key_search :many
+-- All keys, newest first, behind a place; those only whose owner's e-mail,
+-- label or prefix has the text, whose case does not matter.
+SELECT k.key_id, k.user_id, u.email, k.key_prefix, k.label, k.status,
+       k.created_at, k.last_used_at, k.revoked_at
+  FROM api_keys k JOIN users u ON u.user_id = k.user_id
+ WHERE (k.created_at, k.key_id) < (:before::timestamptz, :before_id::uuid)
+   AND (:text::text = '' OR position(lower(:text::text) IN lower(u.email)) > 0
+	OR position(lower(:text::text) IN lower(k.label)) > 0
+	OR position(lower(:text::text) IN lower(k.key_prefix)) > 0)
+ ORDER BY k.created_at DESC, k.key_id DESC
+ OFFSET :skip::int8 LIMIT :max::int8;
 
 -- name: key_list :many
 -- All keys, newest first.

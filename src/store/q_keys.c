@@ -305,7 +305,7 @@ enum tl_status q_key_load_today(struct pg *pg,
 	return st;
 }
 
-static const uint32_t key_insert_oids[] = { 2950, 17, 25, 25, 23, 1184, 1009, 1009, 23, 23, 3802 };
+static const uint32_t key_insert_oids[] = { 25, 2950, 17, 25, 25, 23, 1184, 1009, 1009, 23, 23, 3802 };
 static const struct pg_column key_insert_columns[] = {
 	{ .type = PG_TEXT,
 	  .offset = offsetof(struct q_key_insert_row, outcome) },
@@ -323,10 +323,10 @@ static const struct pg_statement key_insert_statement = {
 	.sql =
 		"SELECT outcome AS \"outcome!\", key_id, created_at\n"
 		"  FROM tallyd.key_insert($1, $2, $3, $4, $5,\n"
-		"\t$6, $7, $8, $9,\n"
-		"\t$10, $11)",
+		"\t$6, $7, $8, $9, $10,\n"
+		"\t$11, $12)",
 	.param_oids = key_insert_oids,
-	.n_params = 11,
+	.n_params = 12,
 	.columns = key_insert_columns,
 	.n_columns = 3,
 	.row_bytes = sizeof(struct q_key_insert_row),
@@ -338,6 +338,7 @@ enum tl_status q_key_insert(struct pg *pg,
 		struct tl_err *err)
 {
 	struct pg_param params[] = {
+		{ .type = PG_TEXT, .str = p->actor },
 		{ .type = PG_UUID, .uuid = p->user_id },
 		{ .type = PG_BYTEA, .str = p->digest },
 		{ .type = PG_TEXT, .str = p->prefix },
@@ -352,17 +353,111 @@ enum tl_status q_key_insert(struct pg *pg,
 	};
 
 	if (p->expires_at_us != NULL)
-		params[5].i8 = *p->expires_at_us;
+		params[6].i8 = *p->expires_at_us;
 	if (p->rate_limit != NULL)
-		params[8].i4 = *p->rate_limit;
+		params[9].i4 = *p->rate_limit;
 	if (p->daily_credit_limit != NULL)
-		params[9].i4 = *p->daily_credit_limit;
+		params[10].i4 = *p->daily_credit_limit;
 	if (p->metadata != NULL)
-		params[10].str = *p->metadata;
+		params[11].str = *p->metadata;
 	return pg_one(pg, &key_insert_statement, params, arena, row_r, err);
 }
 
-static const uint32_t key_revoke_oids[] = { 2950, 2950 };
+static const uint32_t key_rotate_oids[] = { 25, 2950, 2950, 17, 25, 23 };
+static const struct pg_column key_rotate_columns[] = {
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_key_rotate_row, key_id) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_rotate_row, label) },
+	{ .type = PG_BYTEA,
+	  .offset = offsetof(struct q_key_rotate_row, old_digest) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_rotate_row, grace_until_us),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_rotate_row, grace_until_null) },
+};
+static const struct pg_statement key_rotate_statement = {
+	.name = "key_rotate",
+	.sql =
+		"SELECT key_id AS \"key_id!\", label AS \"label!\", old_digest AS \"old_digest!\",\n"
+		"       grace_until\n"
+		"  FROM tallyd.key_rotate($1, $2, $3, $4, $5,\n"
+		"\t$6)\n"
+		" WHERE key_id IS NOT NULL",
+	.param_oids = key_rotate_oids,
+	.n_params = 6,
+	.columns = key_rotate_columns,
+	.n_columns = 4,
+	.row_bytes = sizeof(struct q_key_rotate_row),
+};
+
+enum tl_status q_key_rotate(struct pg *pg,
+		const struct q_key_rotate_params *p,
+		struct tl_arena *arena, struct q_key_rotate_row *row_r,
+		struct tl_err *err)
+{
+	struct pg_param params[] = {
+		{ .type = PG_TEXT, .str = p->actor },
+		{ .type = PG_UUID, .uuid = p->key_id },
+		{ .type = PG_UUID, .null = p->user_id == NULL },
+		{ .type = PG_BYTEA, .str = p->digest },
+		{ .type = PG_TEXT, .str = p->prefix },
+		{ .type = PG_INT4, .i4 = p->grace_seconds },
+	};
+
+	if (p->user_id != NULL)
+		params[2].uuid = *p->user_id;
+	return pg_one(pg, &key_rotate_statement, params, arena, row_r, err);
+}
+
+static const uint32_t key_rename_oids[] = { 2950, 2950, 1043, 1043 };
+static const struct pg_column key_rename_columns[] = {
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_key_rename_row, key_id) },
+};
+static const struct pg_statement key_rename_statement = {
+	.name = "key_rename",
+	.sql =
+		"WITH old AS (\n"
+		"\tSELECT k.key_id, k.label FROM api_keys k\n"
+		"\t WHERE k.key_id = $1 AND k.status = 'active'\n"
+		"\t   AND ($2::uuid IS NULL OR k.user_id = $2::uuid)\n"
+		"\t   FOR UPDATE\n"
+		"), done AS (\n"
+		"\tUPDATE api_keys k SET label = $3\n"
+		"\t  FROM old WHERE k.key_id = old.key_id\n"
+		"\tRETURNING k.key_id\n"
+		"), noted AS (\n"
+		"\tINSERT INTO audit_log (actor, action, target, details)\n"
+		"\tSELECT $4, 'token.update', old.key_id::text,\n"
+		"\t       format('label %L, was %L', $3::text, old.label) FROM old\n"
+		")\n"
+		"SELECT key_id FROM done",
+	.param_oids = key_rename_oids,
+	.n_params = 4,
+	.columns = key_rename_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_key_rename_row),
+};
+
+enum tl_status q_key_rename(struct pg *pg,
+		const struct q_key_rename_params *p,
+		struct tl_arena *arena, struct q_key_rename_row *row_r,
+		struct tl_err *err)
+{
+	struct pg_param params[] = {
+		{ .type = PG_UUID, .uuid = p->key_id },
+		{ .type = PG_UUID, .null = p->user_id == NULL },
+		{ .type = PG_TEXT, .str = p->label },
+		{ .type = PG_TEXT, .str = p->actor },
+	};
+
+	if (p->user_id != NULL)
+		params[1].uuid = *p->user_id;
+	return pg_one(pg, &key_rename_statement, params, arena, row_r, err);
+}
+
+static const uint32_t key_revoke_oids[] = { 2950, 2950, 1043 };
 static const struct pg_column key_revoke_columns[] = {
 	{ .type = PG_BYTEA,
 	  .offset = offsetof(struct q_key_revoke_row, digest) },
@@ -376,15 +471,23 @@ static const struct pg_column key_revoke_columns[] = {
 static const struct pg_statement key_revoke_statement = {
 	.name = "key_revoke",
 	.sql =
-		"UPDATE api_keys\n"
-		"   SET status = 'revoked', revoked_at = coalesce(revoked_at, now()),\n"
-		"       grace_until = NULL\n"
-		" WHERE key_id = $1\n"
-		"   AND ($2::uuid IS NULL OR user_id = $2::uuid)\n"
-		"   AND (status = 'active' OR grace_until > now())\n"
-		"RETURNING decode(key_hash, 'hex') AS \"digest!\", user_id, key_prefix, label",
+		"WITH done AS (\n"
+		"\tUPDATE api_keys\n"
+		"\t   SET status = 'revoked', revoked_at = coalesce(revoked_at, now()),\n"
+		"\t       grace_until = NULL\n"
+		"\t WHERE key_id = $1\n"
+		"\t   AND ($2::uuid IS NULL OR user_id = $2::uuid)\n"
+		"\t   AND (status = 'active' OR grace_until > now())\n"
+		"\tRETURNING key_id, key_hash, user_id, key_prefix, label\n"
+		"), noted AS (\n"
+		"\tINSERT INTO audit_log (actor, action, target, details)\n"
+		"\tSELECT $3, 'token.revoke', key_id::text,\n"
+		"\t       key_prefix || ' ''' || label || '''' FROM done\n"
+		")\n"
+		"SELECT decode(key_hash, 'hex') AS \"digest!\", user_id, key_prefix, label\n"
+		"  FROM done",
 	.param_oids = key_revoke_oids,
-	.n_params = 2,
+	.n_params = 3,
 	.columns = key_revoke_columns,
 	.n_columns = 4,
 	.row_bytes = sizeof(struct q_key_revoke_row),
@@ -398,11 +501,160 @@ enum tl_status q_key_revoke(struct pg *pg,
 	struct pg_param params[] = {
 		{ .type = PG_UUID, .uuid = p->key_id },
 		{ .type = PG_UUID, .null = p->user_id == NULL },
+		{ .type = PG_TEXT, .str = p->actor },
 	};
 
 	if (p->user_id != NULL)
 		params[1].uuid = *p->user_id;
 	return pg_one(pg, &key_revoke_statement, params, arena, row_r, err);
+}
+
+static const uint32_t key_own_oids[] = { 2950, 1184, 2950, 20, 20 };
+static const struct pg_column key_own_columns[] = {
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_key_own_row, key_id) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_own_row, key_prefix) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_own_row, label) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_own_row, status) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_own_row, created_at_us) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_own_row, last_used_at_us),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_own_row, last_used_at_null) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_own_row, expires_at_us),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_own_row, expires_at_null) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT),
+	  .offset = offsetof(struct q_key_own_row, scopes) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT),
+	  .offset = offsetof(struct q_key_own_row, allowed_ips) },
+	{ .type = PG_INT4,
+	  .offset = offsetof(struct q_key_own_row, rate_limit),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_own_row, rate_limit_null) },
+	{ .type = PG_INT4,
+	  .offset = offsetof(struct q_key_own_row, daily_credit_limit),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_own_row, daily_credit_limit_null) },
+	{ .type = PG_JSONB,
+	  .offset = offsetof(struct q_key_own_row, metadata),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_own_row, metadata_null) },
+	{ .type = PG_BYTEA,
+	  .offset = offsetof(struct q_key_own_row, digest) },
+};
+static const struct pg_statement key_own_statement = {
+	.name = "key_own",
+	.sql =
+		"SELECT k.key_id, k.key_prefix, k.label, k.status, k.created_at,\n"
+		"       k.last_used_at, k.expires_at,\n"
+		"       coalesce(k.scopes, '{}')::text[] AS \"scopes!\",\n"
+		"       coalesce(k.allowed_ips, '{}')::text[] AS \"allowed_ips!\",\n"
+		"       k.rate_limit, k.daily_credit_limit, k.metadata,\n"
+		"       decode(k.key_hash, 'hex') AS \"digest!\"\n"
+		"  FROM api_keys k\n"
+		" WHERE k.user_id = $1 AND k.status = 'active'\n"
+		"   AND (k.created_at, k.key_id) < ($2::timestamptz, $3::uuid)\n"
+		" ORDER BY k.created_at DESC, k.key_id DESC\n"
+		" OFFSET $4::int8 LIMIT $5::int8",
+	.param_oids = key_own_oids,
+	.n_params = 5,
+	.columns = key_own_columns,
+	.n_columns = 13,
+	.row_bytes = sizeof(struct q_key_own_row),
+};
+
+enum tl_status q_key_own(struct pg *pg,
+		const struct q_key_own_params *p,
+		struct tl_arena *arena,
+		struct q_key_own_row **rows_r, uint32_t *n_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_UUID, .uuid = p->user_id },
+		{ .type = PG_TIMESTAMPTZ, .i8 = p->before_us },
+		{ .type = PG_UUID, .uuid = p->before_id },
+		{ .type = PG_INT8, .i8 = p->skip },
+		{ .type = PG_INT8, .i8 = p->max },
+	};
+	enum tl_status st;
+	void *rows;
+
+	st = pg_many(pg, &key_own_statement, params, arena, &rows, n_r, err);
+	if (st == TL_OK)
+		*rows_r = rows;
+	return st;
+}
+
+static const uint32_t key_search_oids[] = { 1184, 2950, 25, 20, 20 };
+static const struct pg_column key_search_columns[] = {
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_key_search_row, key_id) },
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_key_search_row, user_id) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_search_row, email) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_search_row, key_prefix) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_search_row, label) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_key_search_row, status) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_search_row, created_at_us) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_search_row, last_used_at_us),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_search_row, last_used_at_null) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_key_search_row, revoked_at_us),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_key_search_row, revoked_at_null) },
+};
+static const struct pg_statement key_search_statement = {
+	.name = "key_search",
+	.sql =
+		"SELECT k.key_id, k.user_id, u.email, k.key_prefix, k.label, k.status,\n"
+		"       k.created_at, k.last_used_at, k.revoked_at\n"
+		"  FROM api_keys k JOIN users u ON u.user_id = k.user_id\n"
+		" WHERE (k.created_at, k.key_id) < ($1::timestamptz, $2::uuid)\n"
+		"   AND ($3::text = '' OR position(lower($3::text) IN lower(u.email)) > 0\n"
+		"\tOR position(lower($3::text) IN lower(k.label)) > 0\n"
+		"\tOR position(lower($3::text) IN lower(k.key_prefix)) > 0)\n"
+		" ORDER BY k.created_at DESC, k.key_id DESC\n"
+		" OFFSET $4::int8 LIMIT $5::int8",
+	.param_oids = key_search_oids,
+	.n_params = 5,
+	.columns = key_search_columns,
+	.n_columns = 9,
+	.row_bytes = sizeof(struct q_key_search_row),
+};
+
+enum tl_status q_key_search(struct pg *pg,
+		const struct q_key_search_params *p,
+		struct tl_arena *arena,
+		struct q_key_search_row **rows_r, uint32_t *n_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TIMESTAMPTZ, .i8 = p->before_us },
+		{ .type = PG_UUID, .uuid = p->before_id },
+		{ .type = PG_TEXT, .str = p->text },
+		{ .type = PG_INT8, .i8 = p->skip },
+		{ .type = PG_INT8, .i8 = p->max },
+	};
+	enum tl_status st;
+	void *rows;
+
+	st = pg_many(pg, &key_search_statement, params, arena, &rows, n_r, err);
+	if (st == TL_OK)
+		*rows_r = rows;
+	return st;
 }
 
 static const uint32_t key_list_oids[] = { 20 };

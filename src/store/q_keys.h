@@ -94,6 +94,7 @@ enum tl_status q_key_load_today(struct pg *pg,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_key_insert_params {
+	struct tl_str actor;
 	struct tl_uuid user_id;
 	struct tl_str digest;
 	struct tl_str prefix;
@@ -122,9 +123,52 @@ enum tl_status q_key_insert(struct pg *pg,
 		struct tl_arena *arena, struct q_key_insert_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_key_rotate_params {
+	struct tl_str actor;
+	struct tl_uuid key_id;
+	const struct tl_uuid *user_id; /* may be NULL */
+	struct tl_str digest;
+	struct tl_str prefix;
+	int32_t grace_seconds;
+};
+struct q_key_rotate_row {
+	struct tl_uuid key_id;
+	struct tl_str label;
+	struct tl_str old_digest;
+	int64_t grace_until_us;
+	bool grace_until_null;
+};
+/*
+ * A new secret in the place of an active key; no row when there is none.
+ * With a user_id only when it is theirs.
+ */
+enum tl_status q_key_rotate(struct pg *pg,
+		const struct q_key_rotate_params *p,
+		struct tl_arena *arena, struct q_key_rotate_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_key_rename_params {
+	struct tl_uuid key_id;
+	const struct tl_uuid *user_id; /* may be NULL */
+	struct tl_str label;
+	struct tl_str actor;
+};
+struct q_key_rename_row {
+	struct tl_uuid key_id;
+};
+/*
+ * Another label for an active key; no row when there is none.  With a
+ * user_id only when it is theirs.
+ */
+enum tl_status q_key_rename(struct pg *pg,
+		const struct q_key_rename_params *p,
+		struct tl_arena *arena, struct q_key_rename_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 struct q_key_revoke_params {
 	struct tl_uuid key_id;
 	const struct tl_uuid *user_id; /* may be NULL */
+	struct tl_str actor;
 };
 struct q_key_revoke_row {
 	struct tl_str digest;
@@ -139,6 +183,72 @@ struct q_key_revoke_row {
 enum tl_status q_key_revoke(struct pg *pg,
 		const struct q_key_revoke_params *p,
 		struct tl_arena *arena, struct q_key_revoke_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_key_own_params {
+	struct tl_uuid user_id;
+	int64_t before_us;
+	struct tl_uuid before_id;
+	int64_t skip;
+	int64_t max;
+};
+struct q_key_own_row {
+	struct tl_uuid key_id;
+	struct tl_str key_prefix;
+	struct tl_str label;
+	struct tl_str status;
+	int64_t created_at_us;
+	int64_t last_used_at_us;
+	bool last_used_at_null;
+	int64_t expires_at_us;
+	bool expires_at_null;
+	struct pg_array scopes; /* of struct tl_str */
+	struct pg_array allowed_ips; /* of struct tl_str */
+	int32_t rate_limit;
+	bool rate_limit_null;
+	int32_t daily_credit_limit;
+	bool daily_credit_limit_null;
+	struct tl_str metadata;
+	bool metadata_null;
+	struct tl_str digest;
+};
+/*
+ * A user's active keys, newest first, behind the place (:before, :before_id).
+ */
+enum tl_status q_key_own(struct pg *pg,
+		const struct q_key_own_params *p,
+		struct tl_arena *arena,
+		struct q_key_own_row **rows_r, uint32_t *n_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_key_search_params {
+	int64_t before_us;
+	struct tl_uuid before_id;
+	struct tl_str text;
+	int64_t skip;
+	int64_t max;
+};
+struct q_key_search_row {
+	struct tl_uuid key_id;
+	struct tl_uuid user_id;
+	struct tl_str email;
+	struct tl_str key_prefix;
+	struct tl_str label;
+	struct tl_str status;
+	int64_t created_at_us;
+	int64_t last_used_at_us;
+	bool last_used_at_null;
+	int64_t revoked_at_us;
+	bool revoked_at_null;
+};
+/*
+ * All keys, newest first, behind a place; those only whose owner's e-mail,
+ * label or prefix has the text, whose case does not matter.
+ */
+enum tl_status q_key_search(struct pg *pg,
+		const struct q_key_search_params *p,
+		struct tl_arena *arena,
+		struct q_key_search_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_key_list_row {

@@ -19,6 +19,7 @@
 #include "pg/pg.h"
 #include "shm/entries.h"
 #include "store/q_users.h"
+#include "tally/input.h"
 #include "tallyctl/db.h"
 #include "tallyctl/import_piece.h"
 #include "tallyctl/import_row.h"
@@ -303,7 +304,7 @@ static enum exit_status read_options(struct import *im,
 	im->plan = ctl_text(im->t->args, "plan");
 	im->skip_bad = ctl_flag(im->t->args, "skip_bad");
 	im->dry_run = ctl_flag(im->t->args, "dry_run");
-	if (im->user.ptr != NULL && key_input_email(im->user, &err) != TL_OK)
+	if (im->user.ptr != NULL && tally_email_check(im->user, &err) != TL_OK)
 		return complain(EXIT_USAGE, "--user: %s", err.text);
 	if (im->plan.ptr != NULL && im->plan.len == 0)
 		return complain(EXIT_USAGE, "--plan needs the name of a plan");

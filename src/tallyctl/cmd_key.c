@@ -10,6 +10,7 @@
 #include "pg/pg.h"
 #include "store/q_keys.h"
 #include "store/q_users.h"
+#include "tally/input.h"
 #include "tally/key.h"
 #include "tallyctl/db.h"
 #include "tallyctl/key_input.h"
@@ -55,6 +56,7 @@ static enum tl_status insert_key(struct pg *pg, struct new_key *k,
 
 	make_secret(k, &digest);
 	p = (struct q_key_insert_params){
+		.actor = TALLYCTL_ACTOR,
 		.user_id = k->user_id,
 		.digest = { (const char *)digest.b, sizeof(digest.b) },
 		.prefix = { k->key, strnlen(k->key, TALLY_KEY_PREFIX_LEN) },
@@ -265,9 +267,9 @@ enum exit_status cmd_user_create(struct tallyctl *t)
 	struct tl_err err;
 	enum tl_status st;
 
-	st = key_input_email(k.email, &err);
+	st = tally_email_check(k.email, &err);
 	if (st == TL_OK && k.name.len > 0)
-		st = key_input_name(k.name, &err);
+		st = tally_text_check("a name", k.name, TALLY_NAME_MAX, &err);
 	if (st == TL_OK && k.plan.len == 0)
 		st = tl_err_set(&err, TL_INVALID, "--plan is empty");
 	if (st == TL_OK)

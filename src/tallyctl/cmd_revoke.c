@@ -87,7 +87,7 @@ static enum tl_status find_key(struct pg *pg, struct revoke *r,
 static enum tl_status run_revoke(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct revoke *r = arg;
-	struct q_key_revoke_params p = { .user_id = NULL };
+	struct q_key_revoke_params p = { .actor = TALLYCTL_ACTOR };
 	enum tl_status st;
 
 	st = find_key(pg, r, err);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "codec/doc.h"
+#include "tally/input.h"
 #include "tallyctl/key_input.h"
 
 #define METADATA_MAX 4096
@@ -28,7 +29,7 @@ static enum tl_status set_email(struct tl_str s, struct tl_arena *a,
 {
 	(void)a;
 	row->email = s;
-	return key_input_email(s, err);
+	return tally_email_check(s, err);
 }
 
 static enum tl_status set_label(struct tl_str s, struct tl_arena *a,

@@ -2,10 +2,7 @@
 
 #include "base/clock.h"
 #include "tally/addr.h"
-
-#define SCOPES_MAX   32
-#define SCOPE_MAX    64
-#define NETWORKS_MAX 64
+#include "tally/input.h"
 
 enum tl_status key_input_expires(struct tl_str s, int64_t now_us, int64_t *us_r,
 				 struct tl_err *err)
@@ -62,22 +59,13 @@ enum tl_status key_input_scopes(struct tl_str s, struct tl_arena *a,
 	enum tl_status st;
 	uint32_t n;
 
-	st = cut(s, SCOPES_MAX, a, "scope", &items, &n, err);
+	st = cut(s, TALLY_SCOPES_MAX, a, "scope", &items, &n, err);
 	if (st != TL_OK)
 		return st;
-	for (uint32_t i = 0; i < n; i++) {
-		bool printable = items[i].len <= SCOPE_MAX;
-
-		for (size_t k = 0; k < items[i].len; k++)
-			printable = printable && items[i].ptr[k] > ' ' &&
-				    items[i].ptr[k] < 0x7f;
-		if (!printable)
-			return tl_err_set(err, TL_INVALID,
-					  "scope '%.*s' is not 1 to %d "
-					  "printable ASCII characters",
-					  (int)items[i].len, items[i].ptr,
-					  SCOPE_MAX);
-	}
+	for (uint32_t i = 0; st == TL_OK && i < n; i++)
+		st = tally_scope_check(items[i], err);
+	if (st != TL_OK)
+		return st;
 	*items_r = items;
 	*n_r = n;
 	return TL_OK;
@@ -91,7 +79,7 @@ enum tl_status key_input_networks(struct tl_str s, struct tl_arena *a,
 	enum tl_status st;
 	uint32_t n;
 
-	st = cut(s, NETWORKS_MAX, a, "network", &items, &n, err);
+	st = cut(s, TALLY_NETWORKS_MAX, a, "network", &items, &n, err);
 	for (uint32_t i = 0; st == TL_OK && i < n; i++) {
 		char text[TALLY_ADDR_TEXT + 4];
 		struct tally_cidr net;
@@ -109,46 +97,14 @@ enum tl_status key_input_networks(struct tl_str s, struct tl_arena *a,
 	return TL_OK;
 }
 
-static enum tl_status check_text(const char *what, struct tl_str s, size_t max,
-				 struct tl_err *err)
-{
-	size_t n;
-
-	if (!tl_utf8_valid(s, &n) || n < 1 || n > max || tl_has_control(s))
-		return tl_err_set(err, TL_INVALID,
-				  "%s must have 1 to %zu characters and no "
-				  "control characters",
-				  what, max);
-	return TL_OK;
-}
-
 enum tl_status key_input_label(struct tl_str s, struct tl_str *label_r,
 			       struct tl_err *err)
 {
 	struct tl_str label = tl_str_trim(s);
-	enum tl_status st = check_text("a label", label, 100, err);
+	enum tl_status st =
+		tally_text_check("a label", label, TALLY_LABEL_MAX, err);
 
 	if (st == TL_OK)
 		*label_r = label;
 	return st;
-}
-
-enum tl_status key_input_email(struct tl_str s, struct tl_err *err)
-{
-	const char *at = s.len > 0 ? memchr(s.ptr, '@', s.len) : NULL;
-	bool good = at != NULL && at > s.ptr && at + 1 < s.ptr + s.len;
-
-	for (size_t i = 0; i < s.len; i++)
-		good = good && (unsigned char)s.ptr[i] > ' ' &&
-		       s.ptr[i] != 0x7f;
-	if (!good)
-		return tl_err_set(err, TL_INVALID,
-				  "'%.*s' is no e-mail address", (int)s.len,
-				  s.ptr);
-	return check_text("an e-mail address", s, 255, err);
-}
-
-enum tl_status key_input_name(struct tl_str s, struct tl_err *err)
-{
-	return check_text("a name", s, 255, err);
 }

@@ -22,9 +22,5 @@ enum tl_status key_input_networks(struct tl_str s, struct tl_arena *a,
 /* Trimmed; 1 to 100 characters, no control characters. */
 enum tl_status key_input_label(struct tl_str s, struct tl_str *label_r,
 			       struct tl_err *err) TL_MUST_CHECK;
-enum tl_status key_input_email(struct tl_str s,
-			       struct tl_err *err) TL_MUST_CHECK;
-enum tl_status key_input_name(struct tl_str s,
-			      struct tl_err *err) TL_MUST_CHECK;
 
 #endif

@@ -51,6 +51,9 @@ enum exit_status cmd_migrate_up(struct tallyctl *t);
 enum exit_status cmd_migrate_down(struct tallyctl *t);
 enum exit_status cmd_migrate_status(struct tallyctl *t);
 
+/* Who the audit log says it was. */
+#define TALLYCTL_ACTOR TL_STR("tallyctl")
+
 /* Prints "tallyctl: ..." to stderr and returns the status it was given. */
 enum exit_status complain(enum exit_status status, const char *fmt, ...)
 	TL_PRINTF(2, 3);

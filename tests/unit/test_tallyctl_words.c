@@ -9,6 +9,7 @@
 #include "decide/decide.h"
 #include "tallyctl/decision.h"
 #include "tallyctl/filter.h"
+#include "tally/input.h"
 #include "tallyctl/key_input.h"
 
 static struct tl_arena arena;
@@ -305,12 +306,14 @@ START_TEST(texts_have_their_rules)
 			 TL_INVALID);
 	ck_assert_int_eq(key_input_label(TL_STR("a\tb"), &label, &err),
 			 TL_INVALID);
-	ck_assert_int_eq(key_input_email(TL_STR("a@b"), &err), TL_OK);
-	ck_assert_int_eq(key_input_email(TL_STR("@b"), &err), TL_INVALID);
-	ck_assert_int_eq(key_input_email(TL_STR("a@"), &err), TL_INVALID);
-	ck_assert_int_eq(key_input_email(TL_STR("a b@c"), &err), TL_INVALID);
-	ck_assert_int_eq(key_input_email(TL_STR(""), &err), TL_INVALID);
-	ck_assert_int_eq(key_input_name(TL_STR("\x01"), &err), TL_INVALID);
+	ck_assert_int_eq(tally_email_check(TL_STR("a@b"), &err), TL_OK);
+	ck_assert_int_eq(tally_email_check(TL_STR("@b"), &err), TL_INVALID);
+	ck_assert_int_eq(tally_email_check(TL_STR("a@"), &err), TL_INVALID);
+	ck_assert_int_eq(tally_email_check(TL_STR("a b@c"), &err), TL_INVALID);
+	ck_assert_int_eq(tally_email_check(TL_STR(""), &err), TL_INVALID);
+	ck_assert_int_eq(tally_text_check("a name", TL_STR("\x01"), 255,
+					  &err),
+			 TL_INVALID);
 }
 END_TEST
 

@@ -2,10 +2,19 @@
 
 -- name: user_insert :one
 -- Makes a user on the plan of that name; no row when there is no such plan,
--- TL_CONFLICT (users_email_key) when the e-mail is taken.
-INSERT INTO users (email, name, plan_id)
-SELECT :email, :name?, p.plan_id FROM plans p WHERE p.name = :plan
-RETURNING user_id, plan_id;
+-- TL_CONFLICT (users_email_key) when the e-mail is taken.  Audited.
+WITH made AS (
+	INSERT INTO users (email, name, plan_id)
+	SELECT :email::text, :name?::text, p.plan_id
+	  FROM plans p WHERE p.name = :plan::text
+	RETURNING user_id, plan_id, email
+), noted AS (
+	INSERT INTO audit_log (actor, action, target, details)
+	SELECT :actor::text, 'user.create', m.user_id::text,
+	       m.email || ', plan ' || :plan::text
+	  FROM made m
+)
+SELECT user_id AS "user_id!", plan_id AS "plan_id!" FROM made;
 
 -- name: user_find_by_email :one
 -- E-mail without regard to case.

@@ -22,6 +22,46 @@ const struct shm_limit *shm_policy_limit(const struct shm_policy *p,
 	return NULL;
 }
 
+bool shm_policy_shows_limit(const struct shm *s, const struct tl_uuid *limit_id,
+			    const struct tally_limit_row *row)
+{
+	const struct shm_policy *p = shm_policy(s);
+	uint64_t id64 = shm_limit_id64(s, limit_id);
+	const struct shm_limit *l;
+	uint32_t i;
+
+	for (i = 0; i < SHM_LIMITS && p->limits[i].id64 != id64; i++)
+		;
+	if (i == SHM_LIMITS || row == NULL)
+		return i == SHM_LIMITS && row == NULL;
+	l = &p->limits[i];
+	return tl_str_eq(row->name, (struct tl_str){ l->name, l->name_len }) &&
+	       l->algorithm == row->algorithm && l->scope == row->scope &&
+	       (l->shadow != 0) == row->shadow && l->count == row->count &&
+	       l->burst == row->burst && l->window_ms == row->window_ms;
+}
+
+bool shm_policy_shows_plan(const struct shm *s,
+			   const struct tally_plan_row *row)
+{
+	const struct shm_policy *p = shm_policy(s);
+	const struct shm_plan *plan;
+	uint32_t i;
+
+	for (i = 0; i < SHM_PLANS; i++) {
+		plan = &p->plans[i];
+		if (plan->used &&
+		    memcmp(plan->plan_id, row->plan_id.b, 16) == 0)
+			return tl_str_eq(row->name,
+					 (struct tl_str){ plan->name,
+							  plan->name_len }) &&
+			       plan->daily_credit_limit ==
+				       (uint64_t)row->daily_credit_limit &&
+			       plan->rate_limit == row->rate_limit;
+	}
+	return false;
+}
+
 static bool row_exists(const struct shm *s, uint64_t id64,
 		       const struct tally_limit_row *rows, uint32_t n)
 {

@@ -31,6 +31,12 @@ enum tl_status shm_policy_set(struct shm *s,
 	TL_MUST_CHECK;
 const struct shm_limit *shm_policy_limit(const struct shm_policy *p,
 					 struct tl_str name); /* NULL */
+/* Is this what decisions go by now?  row NULL: that there is none of the id.
+ * Workers bracket it as all reading. */
+bool shm_policy_shows_limit(const struct shm *s, const struct tl_uuid *limit_id,
+			    const struct tally_limit_row *row);
+bool shm_policy_shows_plan(const struct shm *s,
+			   const struct tally_plan_row *row);
 uint64_t shm_limit_id64(const struct shm *s, const struct tl_uuid *limit_id);
 
 #endif

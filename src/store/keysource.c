@@ -285,6 +285,17 @@ static enum tl_status policy_full(const char *what, struct tl_err *err)
 			  what);
 }
 
+static void plan_convert(const struct q_plan_list_row *q,
+			 struct tally_plan_row *row)
+{
+	*row = (struct tally_plan_row){
+		.plan_id = q->plan_id,
+		.name = q->name,
+		.daily_credit_limit = q->daily_credit_limit,
+		.rate_limit = (uint32_t)q->rate_limit,
+	};
+}
+
 enum tl_status store_plans(struct pg *pg, struct tl_arena *arena,
 			   struct tally_plan_row **rows_r, uint32_t *n_r,
 			   struct tl_err *err)
@@ -301,12 +312,7 @@ enum tl_status store_plans(struct pg *pg, struct tl_arena *arena,
 		return policy_full("plans", err);
 	rows = tl_arena_alloc(arena, (n + (size_t)1) * sizeof(*rows));
 	for (uint32_t i = 0; i < n; i++)
-		rows[i] = (struct tally_plan_row){
-			.plan_id = q[i].plan_id,
-			.name = q[i].name,
-			.daily_credit_limit = q[i].daily_credit_limit,
-			.rate_limit = (uint32_t)q[i].rate_limit,
-		};
+		plan_convert(&q[i], &rows[i]);
 	*rows_r = rows;
 	*n_r = n;
 	return TL_OK;
@@ -370,4 +376,29 @@ enum tl_status store_limits(struct pg *pg, struct tl_arena *arena,
 	*rows_r = rows;
 	*n_r = n;
 	return TL_OK;
+}
+
+enum tl_status store_plan_load(struct pg *pg, const struct tl_uuid *plan_id,
+			       struct tl_arena *arena,
+			       struct tally_plan_row *row_r, struct tl_err *err)
+{
+	struct q_plan_list_row q;
+	enum tl_status st;
+
+	st = q_plan_load(pg, *plan_id, arena, &q, err);
+	if (st == TL_OK)
+		plan_convert(&q, row_r);
+	return st;
+}
+
+enum tl_status store_limit_load(struct pg *pg, const struct tl_uuid *limit_id,
+				struct tl_arena *arena,
+				struct tally_limit_row *row_r,
+				struct tl_err *err)
+{
+	struct q_limit_list_row q;
+	enum tl_status st;
+
+	st = q_limit_load(pg, *limit_id, arena, &q, err);
+	return st == TL_OK ? limit_convert(&q, row_r, err) : st;
 }

@@ -59,6 +59,16 @@ enum tl_status store_limits(struct pg *pg, struct tl_arena *arena,
 			    struct tally_limit_row **rows_r, uint32_t *n_r,
 			    struct tl_err *err) TL_MUST_CHECK;
 
+/* One of them; TL_NOT_FOUND. */
+enum tl_status store_plan_load(struct pg *pg, const struct tl_uuid *plan_id,
+			       struct tl_arena *arena,
+			       struct tally_plan_row *row_r,
+			       struct tl_err *err) TL_MUST_CHECK;
+enum tl_status store_limit_load(struct pg *pg, const struct tl_uuid *limit_id,
+				struct tl_arena *arena,
+				struct tally_limit_row *row_r,
+				struct tl_err *err) TL_MUST_CHECK;
+
 /* TL_BROKEN: the row breaks a rule that the schema should have kept. */
 enum tl_status store_key_convert(const struct q_key_load_row *q, int32_t day,
 				 struct tl_arena *arena,

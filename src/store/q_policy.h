@@ -37,6 +37,14 @@ enum tl_status q_plan_list(struct pg *pg,
 		struct q_plan_list_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+/*
+ * One of them.
+ */
+enum tl_status q_plan_load(struct pg *pg,
+		struct tl_uuid plan_id,
+		struct tl_arena *arena, struct q_plan_list_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 struct q_limit_list_row {
 	struct tl_uuid limit_id;
 	struct tl_str name;
@@ -54,6 +62,14 @@ enum tl_status q_limit_list(struct pg *pg,
 		int64_t max,
 		struct tl_arena *arena,
 		struct q_limit_list_row **rows_r, uint32_t *n_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+/*
+ * One of them.
+ */
+enum tl_status q_limit_load(struct pg *pg,
+		struct tl_uuid limit_id,
+		struct tl_arena *arena, struct q_limit_list_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
 #endif

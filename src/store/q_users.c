@@ -9,7 +9,7 @@
 
 #include "pg/pg.h"
 
-static const uint32_t user_insert_oids[] = { 1043, 1043, 25 };
+static const uint32_t user_insert_oids[] = { 25, 25, 25, 25 };
 static const struct pg_column user_insert_columns[] = {
 	{ .type = PG_UUID,
 	  .offset = offsetof(struct q_user_insert_row, user_id) },
@@ -19,11 +19,20 @@ static const struct pg_column user_insert_columns[] = {
 static const struct pg_statement user_insert_statement = {
 	.name = "user_insert",
 	.sql =
-		"INSERT INTO users (email, name, plan_id)\n"
-		"SELECT $1, $2, p.plan_id FROM plans p WHERE p.name = $3\n"
-		"RETURNING user_id, plan_id",
+		"WITH made AS (\n"
+		"\tINSERT INTO users (email, name, plan_id)\n"
+		"\tSELECT $1::text, $2::text, p.plan_id\n"
+		"\t  FROM plans p WHERE p.name = $3::text\n"
+		"\tRETURNING user_id, plan_id, email\n"
+		"), noted AS (\n"
+		"\tINSERT INTO audit_log (actor, action, target, details)\n"
+		"\tSELECT $4::text, 'user.create', m.user_id::text,\n"
+		"\t       m.email || ', plan ' || $3::text\n"
+		"\t  FROM made m\n"
+		")\n"
+		"SELECT user_id AS \"user_id!\", plan_id AS \"plan_id!\" FROM made",
 	.param_oids = user_insert_oids,
-	.n_params = 3,
+	.n_params = 4,
 	.columns = user_insert_columns,
 	.n_columns = 2,
 	.row_bytes = sizeof(struct q_user_insert_row),
@@ -38,6 +47,7 @@ enum tl_status q_user_insert(struct pg *pg,
 		{ .type = PG_TEXT, .str = p->email },
 		{ .type = PG_TEXT, .null = p->name == NULL },
 		{ .type = PG_TEXT, .str = p->plan },
+		{ .type = PG_TEXT, .str = p->actor },
 	};
 
 	if (p->name != NULL)

@@ -27,6 +27,7 @@ struct q_user_insert_params {
 	struct tl_str email;
 	const struct tl_str *name; /* may be NULL */
 	struct tl_str plan;
+	struct tl_str actor;
 };
 struct q_user_insert_row {
 	struct tl_uuid user_id;
@@ -34,7 +35,7 @@ struct q_user_insert_row {
 };
 /*
  * Makes a user on the plan of that name; no row when there is no such plan,
- * TL_CONFLICT (users_email_key) when the e-mail is taken.
+ * TL_CONFLICT (users_email_key) when the e-mail is taken.  Audited.
  */
 enum tl_status q_user_insert(struct pg *pg,
 		const struct q_user_insert_params *p,

@@ -118,6 +118,7 @@ static enum tl_status insert_user(struct pg *tx, void *arg, struct tl_err *err)
 		.email = k->email,
 		.name = k->name.len > 0 ? &k->name : NULL,
 		.plan = k->plan,
+		.actor = TALLYCTL_ACTOR,
 	};
 	struct q_user_insert_row row;
 	enum tl_status st;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/co.h"
+#include "shm/policy.h"
 
 #define POOL_SIZE     3 /* batches, reading, trimming */
 #define POOL_QUEUE    16
@@ -122,6 +123,7 @@ void flush_fail(struct flush *f, const char *fmt, ...)
 static void on_wake(evutil_socket_t fd, short events, void *arg)
 {
 	struct flush *f = arg;
+	uint32_t ticket;
 	uint64_t n;
 
 	(void)events;
@@ -129,7 +131,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 		return; /* somebody else's wake-up, or none */
 	if (shm_strict_waiting(f->shm) > 0)
 		deliver_now(f, GATHER_MS);
-	if (atomic_load(&f->shm->head->refresh_wanted) != 0)
+	if (shm_refresh_wanted(f->shm, &ticket))
 		flush_task_at(&f->load, FLUSH_NOW);
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "shm/policy.h"
 #include "store/q_flush.h"
 #include "store/q_instance.h"
 
@@ -33,6 +34,7 @@ uint64_t house_step(struct flush *f)
 {
 	struct shm *s = f->shm;
 	struct spool_stat sp;
+	uint32_t ticket;
 
 	/* What is spooled is not in the database yet, so an entry that left
 	 * now would come back with a base that is too low. */
@@ -40,7 +42,7 @@ uint64_t house_step(struct flush *f)
 	shm_janitor_step(s, &f->janitor, entries_a_step(s),
 			 f->o.conf->shm.idle_evict_s, sp.records == 0,
 			 tl_mono_ns());
-	if (atomic_load(&s->head->refresh_wanted) != 0)
+	if (shm_refresh_wanted(s, &ticket))
 		flush_task_at(&f->load, FLUSH_NOW);
 	if (f->home && tl_mono_ms() >= f->trim_mono_ms)
 		flush_task_at(&f->trim, FLUSH_NOW);

@@ -63,7 +63,11 @@ enum tl_status load_policies(struct flush *f, struct tl_err *err)
 		}
 	}
 	tl_arena_deinit(&arena);
-	return st;
+	if (st != TL_FULL)
+		return st;
+	/* what was in force stays in force; everything else goes on */
+	log_error("plans and limits are not taken: %s", err->text);
+	return TL_OK;
 }
 
 /* ---- keys that are held ---- */
@@ -326,10 +330,6 @@ static enum tl_status policy_state(struct flush *f, struct tl_err *err)
 
 	if (st == TL_BUSY)
 		return TL_OK; /* a reader is slow: again */
-	if (st == TL_FULL) {
-		log_error("plans and limits are not taken: %s", err->text);
-		st = TL_OK;
-	}
 	if (st != TL_OK)
 		return st;
 	f->load_state = f->refresh_after ? LOAD_OPEN : LOAD_TODAY;
@@ -370,7 +370,28 @@ void load_restart(struct flush *f)
 	flush_task_at(&f->load, FLUSH_NOW);
 }
 
-/* Round after round; asked by hand, by a notification, by the clock. */
+/*
+ * What an admin has just changed and waits for.  It is committed, so it is
+ * read at once: the change log would show it only when all older writers have
+ * ended, and an import may take minutes.
+ */
+static enum tl_status serve_wanted(struct flush *f, struct tl_err *err)
+{
+	enum tl_status st;
+	uint32_t ticket;
+
+	if (f->load_state < LOAD_REFRESH ||
+	    !shm_refresh_wanted(f->shm, &ticket))
+		return TL_OK;
+	st = load_policies(f, err);
+	if (st == TL_OK) {
+		shm_refresh_did(f->shm, ticket);
+		f->refresh_mono_ms = tl_mono_ms(); /* and the log, too */
+	}
+	return st;
+}
+
+/* Round after round; asked by a notification, by the clock. */
 static uint64_t watch(struct flush *f, enum tl_status *st_r, struct tl_err *err)
 {
 	uint64_t now = tl_mono_ms(), due;
@@ -380,7 +401,7 @@ static uint64_t watch(struct flush *f, enum tl_status *st_r, struct tl_err *err)
 		      ? f->change_poll_mono_ms
 		      : f->refresh_mono_ms;
 	*st_r = TL_OK;
-	if (atomic_exchange(&f->shm->head->refresh_wanted, 0) == 0 && now < due)
+	if (now < due)
 		return due;
 	*st_r = changes_read(f, &more, err);
 	return FLUSH_NOW;
@@ -396,6 +417,9 @@ uint64_t load_step(struct flush *f)
 		f->restart_wanted = false;
 		f->load_state = LOAD_TAIL;
 	}
+	st = serve_wanted(f, &err);
+	if (st != TL_OK)
+		goto out;
 	switch (f->load_state) {
 	case LOAD_WAIT:
 		if (!may_begin(f))
@@ -425,6 +449,7 @@ uint64_t load_step(struct flush *f)
 		due = watch(f, &st, &err);
 		break;
 	}
+out:
 	if (st == TL_OK || st == TL_BUSY)
 		return due;
 	if (st != TL_UNAVAILABLE && st != TL_CANCELED && st != TL_DEADLINE)

@@ -121,7 +121,8 @@ struct shm_head {
 	_Atomic uint64_t spool_bytes;
 	_Atomic uint64_t spool_records;
 	_Atomic uint64_t full_scan_wanted;
-	_Atomic uint64_t refresh_wanted;	/* re-read changes now */
+	_Atomic uint64_t refresh_wanted; /* tickets of shm_refresh_want: last
+					  * given:32 | last done:32 */
 	_Atomic uint64_t usage_dropped; /* outage_policy = open */
 	_Atomic uint64_t idem_floor_ms;	/* wall: all records since then are
 					 * here; older ones ask the database */

@@ -41,6 +41,22 @@ bool shm_policy_shows_limit(const struct shm *s, const struct tl_uuid *limit_id,
 	       l->burst == row->burst && l->window_ms == row->window_ms;
 }
 
+/* The users of a plan get its limit after the switch, one by one. */
+static bool users_have(const struct shm *s, uint32_t plan, uint64_t limit)
+{
+	uint32_t n = (uint32_t)atomic_load(&s->head->user_fresh), i;
+
+	for (i = 0; i < n; i++) {
+		const struct shm_user *u = &s->users[i];
+
+		if ((atomic_load(&u->state) & 0xff) == SHM_LIVE &&
+		    atomic_load(&u->plan) == plan &&
+		    atomic_load(&u->limit) != limit)
+			return false;
+	}
+	return true;
+}
+
 bool shm_policy_shows_plan(const struct shm *s,
 			   const struct tally_plan_row *row)
 {
@@ -48,18 +64,53 @@ bool shm_policy_shows_plan(const struct shm *s,
 	const struct shm_plan *plan;
 	uint32_t i;
 
-	for (i = 0; i < SHM_PLANS; i++) {
-		plan = &p->plans[i];
-		if (plan->used &&
-		    memcmp(plan->plan_id, row->plan_id.b, 16) == 0)
-			return tl_str_eq(row->name,
-					 (struct tl_str){ plan->name,
-							  plan->name_len }) &&
-			       plan->daily_credit_limit ==
-				       (uint64_t)row->daily_credit_limit &&
-			       plan->rate_limit == row->rate_limit;
-	}
-	return false;
+	for (i = 0; i < SHM_PLANS; i++)
+		if (p->plans[i].used &&
+		    memcmp(p->plans[i].plan_id, row->plan_id.b, 16) == 0)
+			break;
+	if (i == SHM_PLANS)
+		return false;
+	plan = &p->plans[i];
+	return tl_str_eq(row->name,
+			 (struct tl_str){ plan->name, plan->name_len }) &&
+	       plan->daily_credit_limit == (uint64_t)row->daily_credit_limit &&
+	       plan->rate_limit == row->rate_limit &&
+	       users_have(s, i, plan->daily_credit_limit);
+}
+
+/* ---- tickets ---- */
+
+uint32_t shm_refresh_want(struct shm *s)
+{
+	return (uint32_t)(atomic_fetch_add(&s->head->refresh_wanted,
+					   1ULL << 32) >>
+			  32) +
+	       1;
+}
+
+bool shm_refresh_done(const struct shm *s, uint32_t ticket)
+{
+	uint32_t done = (uint32_t)atomic_load(&s->head->refresh_wanted);
+
+	return (int32_t)(done - ticket) >= 0;
+}
+
+bool shm_refresh_wanted(const struct shm *s, uint32_t *ticket_r)
+{
+	uint64_t w = atomic_load(&s->head->refresh_wanted);
+
+	*ticket_r = (uint32_t)(w >> 32);
+	return *ticket_r != (uint32_t)w;
+}
+
+void shm_refresh_did(struct shm *s, uint32_t ticket)
+{
+	uint64_t w = atomic_load(&s->head->refresh_wanted);
+
+	while (!atomic_compare_exchange_weak(&s->head->refresh_wanted, &w,
+					     (w & ~(uint64_t)UINT32_MAX) |
+						     ticket))
+		;
 }
 
 static bool row_exists(const struct shm *s, uint64_t id64,

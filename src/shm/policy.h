@@ -32,11 +32,23 @@ enum tl_status shm_policy_set(struct shm *s,
 const struct shm_limit *shm_policy_limit(const struct shm_policy *p,
 					 struct tl_str name); /* NULL */
 /* Is this what decisions go by now?  row NULL: that there is none of the id.
- * Workers bracket it as all reading. */
+ * For those who only look on: tallyctl. */
 bool shm_policy_shows_limit(const struct shm *s, const struct tl_uuid *limit_id,
 			    const struct tally_limit_row *row);
 bool shm_policy_shows_plan(const struct shm *s,
 			   const struct tally_plan_row *row);
+
+/*
+ * Asks for a round of reading plans and limits that begins after this call;
+ * the caller then wakes the flusher.  Done: decisions go by what was read, and
+ * users' limits follow.
+ */
+uint32_t shm_refresh_want(struct shm *s);
+bool shm_refresh_done(const struct shm *s, uint32_t ticket);
+/* The flusher's side: take the ticket, read, say so. */
+bool shm_refresh_wanted(const struct shm *s, uint32_t *ticket_r);
+void shm_refresh_did(struct shm *s, uint32_t ticket);
+
 uint64_t shm_limit_id64(const struct shm *s, const struct tl_uuid *limit_id);
 
 #endif

@@ -21,6 +21,8 @@
 
 #include <event2/event.h>
 
+#include <libpq-fe.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -71,6 +73,22 @@ void sql_run(const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	pgtest_sql(server, text);
+}
+
+struct pg_conn *sql_hold(const char *sql)
+{
+	PGconn *conn = PQconnectdb(pgtest_conninfo(server));
+
+	PQclear(PQexec(conn, "BEGIN"));
+	PQclear(PQexec(conn, sql));
+	ck_assert_msg(PQtransactionStatus(conn) == PQTRANS_INTRANS, "%s",
+		      PQerrorMessage(conn));
+	return conn;
+}
+
+void sql_release(struct pg_conn *held)
+{
+	PQfinish(held);
 }
 
 int64_t sql_int(const char *fmt, ...)

@@ -110,10 +110,33 @@ START_TEST(refresh_wanted_is_heeded)
 		" SELECT 'key', decode(key_hash, 'hex') FROM api_keys"
 		" WHERE label = 'key-5'");
 
-	atomic_store(&seg->head->refresh_wanted, 1);
+	(void)shm_refresh_want(seg);
 	flusher_wake();
 
 	until(flags_of("key-5") & SHM_KEY_REVOKED);
+}
+END_TEST
+
+/* An older writer keeps the change log back; an admin does not wait for it. */
+START_TEST(wanted_policies_do_not_wait_for_older_writers)
+{
+	struct pg_conn *writer;
+	uint32_t ticket;
+
+	started();
+	writer = sql_hold("INSERT INTO plans (name, daily_credit_limit,"
+			  " price_cents) VALUES ('late', 1, 1)");
+	sql_run("INSERT INTO limits (name, count, window_ms)"
+		" VALUES ('wanted', 7, 60000)");
+
+	ticket = shm_refresh_want(seg);
+	ck_assert(!shm_refresh_done(seg, ticket));
+	flusher_wake();
+
+	until(shm_refresh_done(seg, ticket));
+	ck_assert_ptr_nonnull(
+		shm_policy_limit(shm_policy(seg), TL_STR("wanted")));
+	sql_release(writer);
 }
 END_TEST
 
@@ -296,6 +319,7 @@ int main(void)
 	tcase_add_test(tc, users_plans_limits_and_deletions_follow);
 	tcase_add_test(tc, an_unnotified_change_is_found_by_the_clock);
 	tcase_add_test(tc, refresh_wanted_is_heeded);
+	tcase_add_test(tc, wanted_policies_do_not_wait_for_older_writers);
 	tcase_add_test(tc, a_restart_reads_what_is_held_anew);
 	tcase_add_test(tc, a_log_that_was_trimmed_means_everything);
 	tc = harness_case(s, "strict");

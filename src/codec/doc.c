@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/clock.h"
 #include "codec/doc_pool.h"
 
 enum tl_status doc_parse(struct tl_arena *a, enum doc_format f,
@@ -194,4 +195,42 @@ void doc_push(struct tl_arena *a, struct doc *arr, const struct doc *value)
 	tl_assert(arr->type == DOC_ARRAY);
 	arr->items = grown(a, arr->items, arr->n, sizeof(*arr->items));
 	arr->items[arr->n++] = value;
+}
+
+static const struct doc *text(struct tl_arena *a, const char *s, size_t len)
+{
+	return doc_str(a, (struct tl_str){ tl_arena_strndup(a, s, len), len });
+}
+
+const struct doc *doc_time(struct tl_arena *a, int64_t wall_us)
+{
+	char s[TL_RFC3339_TEXT];
+
+	return text(a, s, tl_rfc3339_format(wall_us, s));
+}
+
+const struct doc *doc_date(struct tl_arena *a, int32_t day)
+{
+	char s[11];
+
+	tl_day_format(day, s);
+	return text(a, s, sizeof(s) - 1);
+}
+
+const struct doc *doc_uuid(struct tl_arena *a, const struct tl_uuid *u)
+{
+	char s[TL_UUID_TEXT];
+
+	tl_uuid_format(u, s);
+	return text(a, s, sizeof(s) - 1);
+}
+
+const struct doc *doc_strs(struct tl_arena *a, const struct tl_str *items,
+			   uint32_t n)
+{
+	struct doc *d = doc_array(a);
+
+	for (uint32_t i = 0; i < n; i++)
+		doc_push(a, d, doc_str(a, items[i]));
+	return d;
 }

@@ -77,6 +77,12 @@ void doc_set(struct tl_arena *a, struct doc *obj, const char *name,
 void doc_push(struct tl_arena *a, struct doc *arr, const struct doc *value);
 /* Money: micro-USD as a JSON number with up to 6 decimals, exact in JSON. */
 const struct doc *doc_usd(struct tl_arena *a, uint64_t micro_usd);
+/* Texts in their one form on the wire; the arena holds them. */
+const struct doc *doc_time(struct tl_arena *a, int64_t wall_us);
+const struct doc *doc_date(struct tl_arena *a, int32_t day);
+const struct doc *doc_uuid(struct tl_arena *a, const struct tl_uuid *u);
+const struct doc *doc_strs(struct tl_arena *a, const struct tl_str *items,
+			   uint32_t n); /* items are borrowed */
 
 /*
  * Writing without a tree, for the hot doors: the same calls give JSON or

@@ -162,11 +162,11 @@ static void print_new_key(struct new_key *k)
 		(void)puts(k->key);
 		return;
 	}
-	doc_set(a, o, "id", doc_uuid(a, k->made.key_id.b));
+	doc_set(a, o, "id", doc_uuid(a, &k->made.key_id));
 	doc_set(a, o, "key", doc_str(a, tl_str_c(k->key)));
 	doc_set(a, o, "prefix", doc_str(a, (struct tl_str){ k->key, shown }));
 	doc_set(a, o, "label", doc_str(a, k->label));
-	doc_set(a, o, "user_id", doc_uuid(a, k->user_id.b));
+	doc_set(a, o, "user_id", doc_uuid(a, &k->user_id));
 	doc_set(a, o, "email", doc_str(a, k->email));
 	if (k->plan.len > 0)
 		doc_set(a, o, "plan", doc_str(a, k->plan));
@@ -305,28 +305,17 @@ static enum tl_status run_list(struct pg *pg, void *arg, struct tl_err *err)
 	return st;
 }
 
-static const struct doc *strs_doc(struct tl_arena *a,
-				  const struct pg_array *array)
-{
-	const struct tl_str *items = array->items;
-	struct doc *d = doc_array(a);
-
-	for (uint32_t i = 0; i < array->n; i++)
-		doc_push(a, d, doc_str(a, items[i]));
-	return d;
-}
-
 static const struct doc *key_doc(const struct q_key_list_row *r,
 				 struct tl_arena *a)
 {
 	struct doc *o = doc_object(a);
 
-	doc_set(a, o, "id", doc_uuid(a, r->key_id.b));
+	doc_set(a, o, "id", doc_uuid(a, &r->key_id));
 	doc_set(a, o, "prefix", doc_str(a, r->key_prefix));
 	doc_set(a, o, "label", doc_str(a, r->label));
 	doc_set(a, o, "status", doc_str(a, r->status));
 	doc_set(a, o, "email", doc_str(a, r->email));
-	doc_set(a, o, "user_id", doc_uuid(a, r->user_id.b));
+	doc_set(a, o, "user_id", doc_uuid(a, &r->user_id));
 	doc_set(a, o, "created_at", doc_time(a, r->created_at_us));
 	doc_set(a, o, "last_used_at",
 		r->last_used_at_null ? doc_null()
@@ -337,8 +326,9 @@ static const struct doc *key_doc(const struct q_key_list_row *r,
 	doc_set(a, o, "grace_until",
 		r->grace_until_null ? doc_null()
 				    : doc_time(a, r->grace_until_us));
-	doc_set(a, o, "scopes", strs_doc(a, &r->scopes));
-	doc_set(a, o, "allowed_ips", strs_doc(a, &r->allowed_ips));
+	doc_set(a, o, "scopes", doc_strs(a, r->scopes.items, r->scopes.n));
+	doc_set(a, o, "allowed_ips",
+		doc_strs(a, r->allowed_ips.items, r->allowed_ips.n));
 	doc_set(a, o, "rate_limit",
 		r->rate_limit_null ? doc_null() : doc_int(a, r->rate_limit));
 	doc_set(a, o, "daily_credit_limit",

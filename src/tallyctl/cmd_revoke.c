@@ -158,7 +158,7 @@ static void report(struct revoke *r)
 	doc_set(a, o, "id", doc_str(a, tl_str_c(id)));
 	doc_set(a, o, "prefix", doc_str(a, r->row.key_prefix));
 	doc_set(a, o, "label", doc_str(a, r->row.label));
-	doc_set(a, o, "user_id", doc_uuid(a, r->row.user_id.b));
+	doc_set(a, o, "user_id", doc_uuid(a, &r->row.user_id));
 	print_json(o);
 }
 

@@ -35,21 +35,6 @@ const char *time_text(struct tl_arena *a, int64_t wall_us)
 	return tl_arena_strndup(a, text, len);
 }
 
-const struct doc *doc_time(struct tl_arena *a, int64_t wall_us)
-{
-	return doc_str(a, tl_str_c(time_text(a, wall_us)));
-}
-
-const struct doc *doc_uuid(struct tl_arena *a, const uint8_t id[16])
-{
-	char text[TL_UUID_TEXT];
-	struct tl_uuid u;
-
-	memcpy(u.b, id, sizeof(u.b));
-	tl_uuid_format(&u, text);
-	return doc_str(a, tl_str_c(tl_arena_strndup(a, text, sizeof(text))));
-}
-
 enum tl_status daemon_ask(struct tallyctl *t, const char *cmd,
 			  uint32_t timeout_ms, const struct doc **result_r,
 			  struct tl_err *err)

@@ -60,9 +60,7 @@ enum exit_status complain(enum exit_status status, const char *fmt, ...)
 /* One line on stdout, flushed. */
 void print_json(const struct doc *d);
 /* Moments and ages for people and documents. */
-const struct doc *doc_time(struct tl_arena *a, int64_t wall_us);
 const char *time_text(struct tl_arena *a, int64_t wall_us);
-const struct doc *doc_uuid(struct tl_arena *a, const uint8_t id[16]);
 
 /*
  * One question to the daemon on a connection of its own.  TL_UNAVAILABLE: it

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "store/q_keys.h"
 
 #define NONE      SHAPE_NO_OFFSET
@@ -125,34 +124,7 @@ bool keys_page_start(struct req *req, const struct keys_page *p,
 
 static const struct doc *time_or_null(struct tl_arena *a, bool null, int64_t us)
 {
-	char text[TL_RFC3339_TEXT];
-	size_t len;
-
-	if (null)
-		return doc_null();
-	len = tl_rfc3339_format(us, text);
-	return doc_str(a,
-		       (struct tl_str){ tl_arena_strndup(a, text, len), len });
-}
-
-static const struct doc *strs(struct tl_arena *a, const struct pg_array *list)
-{
-	const struct tl_str *items = list->items;
-	struct doc *d = doc_array(a);
-
-	for (uint32_t i = 0; i < list->n; i++)
-		doc_push(a, d, doc_str(a, items[i]));
-	return d;
-}
-
-static const struct doc *uuid(struct tl_arena *a, const struct tl_uuid *u)
-{
-	char text[TL_UUID_TEXT];
-
-	tl_uuid_format(u, text);
-	return doc_str(
-		a, (struct tl_str){ tl_arena_strndup(a, text, sizeof(text) - 1),
-				    sizeof(text) - 1 });
+	return null ? doc_null() : doc_time(a, us);
 }
 
 /* It was valid when it was stored; by hand in SQL it may nest too deep. */
@@ -174,16 +146,17 @@ static const struct doc *view(struct req *req, const struct q_key_own_row *r)
 	struct tl_arena *a = &req->arena;
 	struct doc *d = doc_object(a);
 
-	doc_set(a, d, "id", uuid(a, &r->key_id));
+	doc_set(a, d, "id", doc_uuid(a, &r->key_id));
 	doc_set(a, d, "prefix", doc_str(a, r->key_prefix));
 	doc_set(a, d, "label", doc_str(a, r->label));
 	doc_set(a, d, "status", doc_str(a, r->status));
-	doc_set(a, d, "created_at", time_or_null(a, false, r->created_at_us));
+	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
 	doc_set(a, d, "last_used_at", time_or_null(a, used_us == 0, used_us));
 	doc_set(a, d, "expires_at",
 		time_or_null(a, r->expires_at_null, r->expires_at_us));
-	doc_set(a, d, "scopes", strs(a, &r->scopes));
-	doc_set(a, d, "allowed_ips", strs(a, &r->allowed_ips));
+	doc_set(a, d, "scopes", doc_strs(a, r->scopes.items, r->scopes.n));
+	doc_set(a, d, "allowed_ips",
+		doc_strs(a, r->allowed_ips.items, r->allowed_ips.n));
 	doc_set(a, d, "rate_limit",
 		r->rate_limit_null ? doc_null() : doc_int(a, r->rate_limit));
 	doc_set(a, d, "daily_credit_limit",

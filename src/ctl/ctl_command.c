@@ -53,6 +53,17 @@ static const struct ctl_arg user_create_args[] = {
 	{ "name", CTL_ARG_TEXT, "TEXT", false, "default: none" },
 	{ 0 },
 };
+static const struct ctl_arg backup_args[] = {
+	{ "file", CTL_ARG_WORD, "FILE|-", true, "is written, or replaced" },
+	{ "verify", CTL_ARG_FLAG, NULL, false, "only look whether it is whole" },
+	{ 0 },
+};
+static const struct ctl_arg restore_args[] = {
+	{ "file", CTL_ARG_WORD, "FILE", true, "of a backup" },
+	{ "clean", CTL_ARG_FLAG, NULL, false,
+	  "in place of what the database holds" },
+	{ 0 },
+};
 static const struct ctl_arg migrate_up_args[] = {
 	{ "to", CTL_ARG_NUMBER, "N", false, "highest to apply; default: all" },
 	{ 0 },
@@ -85,6 +96,10 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "key revoke", key_revoke_args, "end a key at once", CTL_DATABASE,
 	  false },
 	{ "user create", user_create_args, "make a user and a first key",
+	  CTL_DATABASE, false },
+	{ "backup", backup_args, "database and segment in one file",
+	  CTL_DATABASE, false },
+	{ "restore", restore_args, "a backup becomes the database",
 	  CTL_DATABASE, false },
 	{ "migrate up", migrate_up_args, "apply schema migrations",
 	  CTL_DATABASE, false },

@@ -31,6 +31,8 @@ static const struct {
 	{ "key list", cmd_key_list },
 	{ "key revoke", cmd_key_revoke },
 	{ "user create", cmd_user_create },
+	{ "backup", cmd_backup },
+	{ "restore", cmd_restore },
 	{ "migrate up", cmd_migrate_up },
 	{ "migrate down", cmd_migrate_down },
 	{ "migrate status", cmd_migrate_status },

@@ -47,6 +47,8 @@ enum exit_status cmd_key_import(struct tallyctl *t);
 enum exit_status cmd_key_list(struct tallyctl *t);
 enum exit_status cmd_key_revoke(struct tallyctl *t);
 enum exit_status cmd_user_create(struct tallyctl *t);
+enum exit_status cmd_backup(struct tallyctl *t);
+enum exit_status cmd_restore(struct tallyctl *t);
 enum exit_status cmd_migrate_up(struct tallyctl *t);
 enum exit_status cmd_migrate_down(struct tallyctl *t);
 enum exit_status cmd_migrate_status(struct tallyctl *t);

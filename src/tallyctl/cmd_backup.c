@@ -1,0 +1,525 @@
+/*
+ * cmd_backup.c - backup: database and what has not reached it, in one file.
+ *
+ * Two connections.  The first stops batches of usage from being applied; the
+ * second takes its snapshot then, and the tail of segment and spool is read;
+ * the first lets go.  That takes some milliseconds, and only the flusher
+ * waits.  Then the tables are copied from the snapshot, however long it lasts.
+ * Why snapshot and tail fit together exactly: flush/tail.h.
+ *
+ * The daemon takes no part, so it may hang, be killed meanwhile, or not run.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/paths.h"
+#include "flush/tail.h"
+#include "tallyctl/archive.h"
+#include "tallyctl/backup.h"
+#include "tallyctl/db.h"
+#include "tallyctl/private_pg.h"
+
+#define TRIES_MAX 20 /* the master replaces its segment: once in a life */
+#define ASK_MS    2000
+
+struct backup {
+	struct tallyctl *t;
+	const char *path;
+	struct bulk *hold, *snapshot;
+	struct tail *tail;
+	struct archive_writer *out;
+	struct doc *contents;
+	struct tl_uuid database_id;
+	const char *server_version;
+	struct tl_str taken_at;
+	bool has_segment;
+	uint64_t rows, tail_rows, tail_credits, tail_requests;
+	uint64_t bytes;
+	struct tl_buf answers; /* of the tail, rows of COPY */
+	uint64_t n_answers;
+};
+
+enum tl_status backup_file(struct tallyctl *t, struct bulk *b, const char *name,
+			   struct bulk_rows *rows_r, struct tl_err *err)
+{
+	return bulk_file(b,
+			 tl_arena_printf(t->arena, "%s/backup/%s.sql",
+					 tl_datadir(), name),
+			 t->arena, rows_r, err);
+}
+
+enum exit_status backup_complain(enum tl_status st, const struct tl_err *err)
+{
+	if (st == TL_UNAVAILABLE)
+		return complain(EXIT_DATABASE,
+				"the database is not available: %s", err->text);
+	return complain(EXIT_FAILED, "%s", err->text);
+}
+
+/* ---- snapshot and tail ---- */
+
+static enum tl_status read_identity(struct backup *b, struct tl_err *err)
+{
+	struct bulk_rows rows;
+	enum tl_status st;
+
+	st = backup_file(b->t, b->snapshot, "snapshot", &rows, err);
+	if (st != TL_OK)
+		return st;
+	if (rows.n != 1 || rows.n_columns != 3 ||
+	    !tl_uuid_parse(rows.values[0], &b->database_id))
+		return tl_err_set(err, TL_BROKEN,
+				  "the database does not say which one it is");
+	b->taken_at = rows.values[1];
+	b->server_version = rows.values[2].ptr;
+	return TL_OK;
+}
+
+static enum tl_status read_epochs(struct backup *b, struct tail_epoch **list_r,
+				  uint32_t *n_r, struct tl_err *err)
+{
+	struct tail_epoch *list;
+	struct bulk_rows rows;
+	enum tl_status st;
+	int64_t epoch, last;
+
+	st = backup_file(b->t, b->snapshot, "epochs", &rows, err);
+	if (st != TL_OK)
+		return st;
+	list = tl_arena_alloc(b->t->arena, (rows.n + 1) * sizeof(*list));
+	for (uint32_t i = 0; i < rows.n; i++) {
+		const struct tl_str *v = &rows.values[(size_t)i * 3];
+
+		if (v[0].len >= sizeof(list[i].node) ||
+		    !tl_parse_i64(v[1], INT64_MIN, INT64_MAX, &epoch) ||
+		    !tl_parse_i64(v[2], 0, INT64_MAX, &last))
+			return tl_err_set(err, TL_BROKEN,
+					  "the database's list of segments is "
+					  "wrong");
+		memcpy(list[i].node, v[0].ptr, v[0].len);
+		list[i].epoch = (uint64_t)epoch;
+		list[i].last_seq = (uint64_t)last;
+	}
+	*list_r = list;
+	*n_r = rows.n;
+	return TL_OK;
+}
+
+/* Nobody has put another one in its place since it was mapped. */
+static bool still_there(const struct backup *b, const struct shm *s,
+			uint64_t generation)
+{
+	const char *instance = b->t->conf->server.instance;
+	struct shm *now = NULL;
+	bool same;
+
+	if (shm_open_reader(instance, &now, NULL) != TL_OK)
+		return s == NULL;
+	same = s != NULL && now->head->k.epoch == s->head->k.epoch &&
+	       atomic_load(&now->head->generation) == generation &&
+	       atomic_load(&s->head->generation) == generation;
+	shm_close(&now);
+	return same;
+}
+
+static enum tl_status take_tail(struct backup *b,
+				const struct tail_epoch *epochs, uint32_t n,
+				struct tl_err *err)
+{
+	struct shm *s = NULL;
+	uint64_t generation = 0;
+	enum tl_status st;
+
+	st = shm_open_reader(b->t->conf->server.instance, &s, err);
+	if (st != TL_OK && st != TL_NOT_FOUND)
+		return st;
+	b->has_segment = st == TL_OK;
+	if (s != NULL)
+		generation = atomic_load(&s->head->generation);
+	st = tail_take(s, b->t->conf->server.state_dir, b->database_id.b,
+		       epochs, n, &b->tail, err);
+	if (st == TL_OK && !still_there(b, s, generation)) {
+		tail_free(&b->tail);
+		st = tl_err_set(err, TL_BUSY,
+				"the daemon replaced its segment meanwhile; "
+				"try again");
+	}
+	shm_close(&s);
+	return st;
+}
+
+static void disconnect(struct backup *b)
+{
+	bulk_close(&b->hold);
+	bulk_close(&b->snapshot);
+	tail_free(&b->tail);
+}
+
+static enum tl_status freeze(struct backup *b, const char *url,
+			     struct tl_err *err)
+{
+	struct tail_epoch *epochs = NULL;
+	uint32_t n = 0;
+	enum tl_status st;
+
+	st = bulk_open(url, &b->hold, err);
+	if (st == TL_OK)
+		st = bulk_open(url, &b->snapshot, err);
+	if (st == TL_OK)
+		st = backup_file(b->t, b->hold, "hold", NULL, err);
+	if (st == TL_OK)
+		st = read_identity(b, err);
+	if (st == TL_OK)
+		st = read_epochs(b, &epochs, &n, err);
+	if (st == TL_OK)
+		st = take_tail(b, epochs, n, err);
+	bulk_close(&b->hold); /* batches go on */
+	return st;
+}
+
+/* ---- the parts ---- */
+
+static enum tl_status sink(void *arg, const void *p, size_t len,
+			   struct tl_err *err)
+{
+	return archive_add(arg, p, len, err);
+}
+
+/* Rows are of the snapshot, but a table may be emptied or changed under it. */
+static enum tl_status lock_tables(struct backup *b,
+				  const struct bulk_rows *tables,
+				  struct tl_err *err)
+{
+	enum tl_status st;
+	struct tl_buf sql;
+
+	if (tables->n == 0)
+		return TL_OK;
+	tl_buf_init(&sql);
+	tl_buf_adds(&sql, "LOCK TABLE");
+	for (uint32_t i = 0; i < tables->n; i++)
+		tl_buf_addf(&sql, "%s %s", i > 0 ? "," : "",
+			    tables->values[(size_t)i * 2].ptr);
+	tl_buf_adds(&sql, " IN ACCESS SHARE MODE");
+	st = bulk_run(b->snapshot, sql.ptr, "lock the tables", err);
+	tl_buf_deinit(&sql);
+	return st;
+}
+
+static enum tl_status copy_tables(struct backup *b, struct tl_err *err)
+{
+	struct bulk_rows tables;
+	uint64_t rows = 0;
+	enum tl_status st;
+
+	st = backup_file(b->t, b->snapshot, "tables", &tables, err);
+	if (st == TL_OK)
+		st = lock_tables(b, &tables, err);
+	for (uint32_t i = 0; st == TL_OK && i < tables.n; i++) {
+		const struct tl_str *v = &tables.values[(size_t)i * 2];
+		char *what = tl_arena_printf(b->t->arena, "%s (%s)", v[0].ptr,
+					     v[1].ptr);
+		/* COPY of a partitioned table gives none of its rows. */
+		char *from = tl_arena_printf(b->t->arena, "(SELECT %s FROM %s)",
+					     v[1].ptr, v[0].ptr);
+
+		st = archive_begin(
+			b->out,
+			tl_arena_printf(b->t->arena, BACKUP_TABLE "%s", what),
+			err);
+		if (st == TL_OK)
+			st = bulk_copy_out(b->snapshot, from, sink, b->out,
+					   &rows, err);
+		if (st == TL_OK)
+			st = archive_end(b->out, rows, err);
+		b->rows += rows;
+	}
+	return st;
+}
+
+static void add_uuid(struct tl_buf *row, const uint8_t id[16])
+{
+	char text[TL_UUID_TEXT];
+	struct tl_uuid u;
+
+	memcpy(u.b, id, sizeof(u.b));
+	tl_uuid_format(&u, text);
+	tl_buf_adds(row, text);
+	tl_buf_addc(row, '\t');
+}
+
+static void add_day(struct tl_buf *row, uint32_t day)
+{
+	char text[11];
+
+	tl_day_format((int32_t)day, text);
+	tl_buf_adds(row, text);
+	tl_buf_addc(row, '\t');
+}
+
+static enum tl_status put_usage(void *arg, const struct tail_usage *u,
+				struct tl_err *err)
+{
+	struct backup *b = arg;
+	enum tl_status st;
+	struct tl_buf row;
+
+	tl_buf_init(&row);
+	add_uuid(&row, u->user_id);
+	add_uuid(&row, u->key_id);
+	add_day(&row, u->day);
+	tl_buf_addf(&row,
+		    "%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n",
+		    u->delta[SHM_CREDITS], u->delta[SHM_REQUESTS],
+		    u->delta[SHM_COST], u->last_used_ms);
+	st = archive_add(b->out, row.ptr, row.len, err);
+	tl_buf_deinit(&row);
+	b->tail_rows++;
+	b->tail_credits += u->delta[SHM_CREDITS];
+	b->tail_requests += u->delta[SHM_REQUESTS];
+	return st;
+}
+
+static enum tl_status put_answer(void *arg, const struct shm_idem_record *r,
+				 struct tl_err *err)
+{
+	struct backup *b = arg;
+	char hash[2 * sizeof(r->body_hash) + 1];
+
+	(void)err;
+	tl_hex(r->body_hash, sizeof(r->body_hash), hash);
+	add_uuid(&b->answers, r->key_id);
+	bulk_add_text(
+		&b->answers,
+		(struct tl_str){ r->name, strnlen(r->name, sizeof(r->name)) });
+	tl_buf_addf(&b->answers, "\t\\\\x%s\t", hash);
+	add_day(&b->answers, r->answer.day);
+	tl_buf_addf(&b->answers,
+		    "%" PRIu32 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
+		    "\t%" PRIu64 "\t%" PRIu64 "\n",
+		    r->answer.credits_charged, r->answer.cost_micro_usd,
+		    r->answer.credits_used, r->answer.daily_limit,
+		    r->answer.request_count, r->at_ms);
+	b->n_answers++;
+	return TL_OK;
+}
+
+static enum tl_status put_tail(struct backup *b, struct tl_err *err)
+{
+	const struct tail_sink to = { .arg = b,
+				      .usage = put_usage,
+				      .idem = put_answer };
+	enum tl_status st;
+
+	st = archive_begin(b->out, BACKUP_USAGE, err);
+	if (st == TL_OK)
+		st = tail_read(b->tail, &to, err);
+	if (st == TL_OK)
+		st = archive_end(b->out, b->tail_rows, err);
+	if (st == TL_OK)
+		st = archive_begin(b->out, BACKUP_ANSWER, err);
+	if (st == TL_OK)
+		st = archive_add(b->out, b->answers.ptr, b->answers.len, err);
+	return st == TL_OK ? archive_end(b->out, b->n_answers, err) : st;
+}
+
+/* ---- the contents ---- */
+
+/* The rows of a file of SQL as an array of statements or objects. */
+static enum tl_status put_rows(struct backup *b, const char *name,
+			       const char *const *members, struct tl_err *err)
+{
+	struct tl_arena *a = b->t->arena;
+	struct doc *list = doc_array(a);
+	struct bulk_rows rows;
+	enum tl_status st;
+
+	st = backup_file(b->t, b->snapshot, name, &rows, err);
+	if (st != TL_OK)
+		return st;
+	for (uint32_t i = 0; i < rows.n; i++) {
+		const struct tl_str *v = &rows.values[i * rows.n_columns];
+		struct doc *o = doc_object(a);
+
+		for (uint32_t k = 0; members != NULL && k < rows.n_columns; k++)
+			doc_set(a, o, members[k], doc_str(a, v[k]));
+		doc_push(a, list, members != NULL ? o : doc_str(a, v[0]));
+	}
+	doc_set(a, b->contents, name, list);
+	return TL_OK;
+}
+
+static enum tl_status put_contents(struct backup *b, struct tl_err *err)
+{
+	static const char *const migration[] = { "number", "name", "sha256" };
+	struct tl_arena *a = b->t->arena;
+	struct doc *o = doc_object(a), *tail = doc_object(a);
+	char host[256] = "";
+	enum tl_status st;
+
+	b->contents = o;
+	(void)gethostname(host, sizeof(host) - 1);
+	doc_set(a, o, "made_by",
+		doc_str(a, TL_STR("tallyctl " PACKAGE_VERSION)));
+	doc_set(a, o, "taken_at", doc_str(a, b->taken_at));
+	doc_set(a, o, "host",
+		doc_str(a, tl_str_c(tl_arena_strndup(a, host, strlen(host)))));
+	doc_set(a, o, "server_version",
+		doc_str(a, tl_str_c(b->server_version)));
+	doc_set(a, o, "database_id", doc_uuid(a, &b->database_id));
+	doc_set(a, tail, "credits", doc_int(a, (int64_t)b->tail_credits));
+	doc_set(a, tail, "requests", doc_int(a, (int64_t)b->tail_requests));
+	doc_set(a, tail, "segment", doc_bool(b->has_segment));
+	doc_set(a, o, "tail", tail);
+	st = put_rows(b, "migrations", migration, err);
+	if (st == TL_OK)
+		st = put_rows(b, "partitions", NULL, err);
+	/* Last: they may be ahead of the rows, never behind. */
+	return st == TL_OK ? put_rows(b, "sequences", NULL, err) : st;
+}
+
+static enum tl_status write_file(struct backup *b, struct tl_err *err)
+{
+	enum tl_status st;
+
+	st = archive_create(b->path, b->t->arena, &b->out, err);
+	if (st == TL_OK)
+		st = copy_tables(b, err);
+	if (st == TL_OK)
+		st = put_tail(b, err);
+	if (st == TL_OK)
+		st = put_contents(b, err);
+	if (st == TL_OK)
+		st = archive_finish(b->out, b->contents, err);
+	if (st == TL_OK)
+		b->bytes = archive_bytes(b->out);
+	archive_writer_free(&b->out);
+	return st;
+}
+
+/* ---- the command ---- */
+
+static enum exit_status report(struct backup *b)
+{
+	struct tl_arena *a = b->t->arena;
+	struct doc *o = doc_object(a);
+	bool piped = strcmp(b->path, "-") == 0;
+
+	if (!b->t->json || piped) {
+		(void)fprintf(piped ? stderr : stdout,
+			      "%s: %" PRIu64 " rows, and %" PRIu64
+			      " credits in %" PRIu64
+			      " requests on their way to the database; "
+			      "%" PRIu64 " bytes\n",
+			      b->path, b->rows, b->tail_credits,
+			      b->tail_requests, b->bytes);
+		return EXIT_OK;
+	}
+	doc_set(a, o, "file", doc_str(a, tl_str_c(b->path)));
+	doc_set(a, o, "taken_at", doc_str(a, b->taken_at));
+	doc_set(a, o, "rows", doc_int(a, (int64_t)b->rows));
+	doc_set(a, o, "tail_credits", doc_int(a, (int64_t)b->tail_credits));
+	doc_set(a, o, "tail_requests", doc_int(a, (int64_t)b->tail_requests));
+	doc_set(a, o, "bytes", doc_int(a, (int64_t)b->bytes));
+	print_json(o);
+	return EXIT_OK;
+}
+
+static enum exit_status backup_from(struct backup *b, const char *url)
+{
+	static const struct timespec step = { 0, 50 * 1000000L };
+	enum tl_status st = TL_BUSY;
+	struct tl_err err;
+
+	for (int i = 0; st == TL_BUSY && i < TRIES_MAX; i++) {
+		disconnect(b);
+		if (i > 0)
+			(void)nanosleep(&step, NULL);
+		st = freeze(b, url, &err);
+	}
+	if (st == TL_OK)
+		st = write_file(b, &err);
+	disconnect(b);
+	return st == TL_OK ? report(b) : backup_complain(st, &err);
+}
+
+/* The embedded database of a daemon that does not run. */
+static enum exit_status backup_stopped(struct backup *b)
+{
+	struct private_pg *p = NULL;
+	enum exit_status ex;
+	enum tl_status st;
+	struct tl_err err;
+	int lock = -1;
+
+	if (!private_pg_exists(b->t))
+		return complain(EXIT_NOT_RUNNING,
+				"no daemon runs and '%s' has no database; "
+				"give its configuration by -c, or its state "
+				"directory by -s",
+				b->t->conf->server.state_dir);
+	st = private_lock(b->t, &lock, &err);
+	if (st == TL_OK)
+		st = private_pg_start(b->t, &p, &err);
+	ex = st == TL_OK ? backup_from(b, private_pg_url(p))
+			 : backup_complain(st, &err);
+	private_pg_stop(&p);
+	if (lock >= 0)
+		close(lock);
+	return ex;
+}
+
+static enum exit_status verify(struct tallyctl *t, const char *path)
+{
+	struct archive a;
+	enum tl_status st;
+	struct tl_err err;
+	uint64_t rows = 0;
+
+	st = archive_open(path, t->arena, &a, &err);
+	if (st != TL_OK)
+		return complain(EXIT_FAILED, "%s", err.text);
+	st = archive_verify(&a, &err);
+	archive_close(&a);
+	if (st != TL_OK)
+		return complain(EXIT_FAILED, "'%s': %s", path, err.text);
+	for (uint32_t i = 0; i < a.n_parts; i++)
+		rows += a.parts[i].rows;
+	if (t->json)
+		print_json(a.contents);
+	else
+		(void)printf("%s is whole: %" PRIu32 " parts, %" PRIu64
+			     " rows, taken %s\n",
+			     path, a.n_parts, rows,
+			     ctl_text(a.contents, "taken_at").ptr);
+	return EXIT_OK;
+}
+
+enum exit_status cmd_backup(struct tallyctl *t)
+{
+	struct backup b = { .t = t, .path = ctl_text(t->args, "file").ptr };
+	const struct doc *result;
+	enum exit_status ex;
+	struct tl_err err;
+	const char *url;
+
+	if (ctl_flag(t->args, "verify"))
+		return verify(t, b.path);
+	tl_buf_init(&b.answers);
+	if (t->conf->database.url[0] == '\0' &&
+	    daemon_ask(t, "database", ASK_MS, &result, &err) ==
+		    TL_UNAVAILABLE) {
+		ex = backup_stopped(&b);
+	} else {
+		ex = db_url(t, &url);
+		if (ex == EXIT_OK)
+			ex = backup_from(&b, url);
+	}
+	tl_buf_deinit(&b.answers);
+	return ex;
+}

@@ -11,6 +11,28 @@
 #include "http/http_internal.h"
 
 #define MESSAGE_MAX_BYTES 512
+#define REPLY		  SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
+
+/* clang-format off */
+static const struct shape_field error_fields[] = {
+	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "what to switch on" },
+	{ "message", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "what to read" },
+	{ "status", SHAPE_INT, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "the HTTP status" },
+	{ "request_id", SHAPE_STR, 0, REPLY, 0, 0, NULL,
+	  "for support; with 5xx" },
+	{ .name = NULL },
+};
+static const struct shape error_shape = { "ErrorDetail", 0, error_fields };
+static const struct shape_field errors_fields[] = {
+	{ "error", SHAPE_OBJECT, SHAPE_REQUIRED, REPLY, 0, 0, &error_shape,
+	  "the one form of every error" },
+	{ .name = NULL },
+};
+const struct shape HTTP_ERROR_SHAPE = { "Error", 0, errors_fields };
+/* clang-format on */
 
 const char *http_reason(unsigned status)
 {

@@ -48,6 +48,9 @@ enum {
 	ROUTE_LIST = 32,     /* the reply is an array of `out`: req_reply_list */
 	ROUTE_CONFLICTS = 64, /* may answer 409 */
 };
+/* {"error":{"code","message","status"}}, of every error; 5xx with request_id. */
+extern const struct shape HTTP_ERROR_SHAPE;
+
 typedef void (*route_fn)(struct req *req);
 struct route { /* one row; tables end with .path NULL */
 	const char *id;	  /* operationId: "listKeys"; unique over all tables */
@@ -208,6 +211,18 @@ void req_load_key(struct req *req, const struct tally_digest *digest,
  * TL_OK held now, TL_NOT_FOUND unknown, TL_UNAVAILABLE. */
 enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
 			     struct tl_err *err) TL_MUST_CHECK;
+/*
+ * After the commit of a change and before its answer: takes it in, so that it
+ * is in force in every worker.  Within 3 s, else TL_UNAVAILABLE or what went
+ * wrong; then it takes effect when the database tells the flusher.
+ * Plans and limits by _policy_live.  Suspends: yes, all.
+ */
+enum tl_status http_user_live(struct http *h, const struct tl_uuid *user_id,
+			      struct tl_err *err) TL_MUST_CHECK;
+enum tl_status http_key_live(struct http *h, const struct tally_digest *digest,
+			     struct tl_err *err) TL_MUST_CHECK;
+enum tl_status http_policy_live(struct http *h,
+				struct tl_err *err) TL_MUST_CHECK;
 /*
  * Who calls, for replies and for the audit log.  Valid for CALLER_KEY.
  * Suspends, unless the worker still knows it: what it knows is good until

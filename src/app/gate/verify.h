@@ -9,6 +9,7 @@
 #define VERIFY_ITEMS_MAX 1000
 
 extern const struct shape VERIFY_ITEM_SHAPE, VERIFY_BATCH_SHAPE;
+extern const struct shape VERIFY_REPLY_SHAPE, VERIFY_BATCH_REPLY_SHAPE;
 
 struct verify_item { /* as read */
 	struct tl_str key;

@@ -7,7 +7,9 @@
 #include "http/http.h"
 
 extern const struct route METERING_ROUTES[];
-extern const struct shape RECORD_SHAPE, VALIDATE_SHAPE;
+extern const struct shape RECORD_SHAPE, RECORD_REPLY_SHAPE;
+extern const struct shape VALIDATE_SHAPE, VALIDATE_REPLY_SHAPE;
+extern const struct shape USAGE_SUMMARY_SHAPE, USER_VIEW_SHAPE;
 
 void record_handle(struct req *req);
 void today_handle(struct req *req);

@@ -1,15 +1,48 @@
 #include "app/metering/metering.h"
 
+#define REPLY SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
+
 /* clang-format off */
+static const struct shape_field usage_fields[] = {
+	{ "credits_used", SHAPE_INT, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "credits used that day" },
+	{ "daily_limit", SHAPE_INT, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "credits a day of the plan" },
+	{ "request_count", SHAPE_INT, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "requests that were charged" },
+	{ "date", SHAPE_DATE, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "the day, UTC" },
+	{ .name = NULL },
+};
+const struct shape USAGE_SUMMARY_SHAPE = { "UsageSummary", 0, usage_fields };
+
+static const struct shape_field user_fields[] = {
+	{ "email", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL, "the e-mail" },
+	{ "name", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
+	  NULL, "null: none was given" },
+	{ "plan", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "name of the plan" },
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "active or suspended" },
+	{ .name = NULL },
+};
+const struct shape USER_VIEW_SHAPE = { "UserView", 0, user_fields };
+
 const struct route METERING_ROUTES[] = {
-	{ .methods = HTTP_POST, .path = "/api/usage/record", .auth = AUTH_KEY,
-	  .flags = ROUTE_INLINE, .in = &RECORD_SHAPE, .handler = record_handle,
+	{ .id = "recordUsage", .methods = HTTP_POST,
+	  .path = "/api/usage/record", .auth = AUTH_KEY,
+	  .flags = ROUTE_INLINE | ROUTE_CONFLICTS, .in = &RECORD_SHAPE,
+	  .out = &RECORD_REPLY_SHAPE, .handler = record_handle,
 	  .summary = "Charge credits and report usage" },
-	{ .methods = HTTP_GET, .path = "/api/usage/today", .auth = AUTH_KEY,
-	  .flags = ROUTE_INLINE | ROUTE_METERED, .handler = today_handle,
+	{ .id = "usageToday", .methods = HTTP_GET,
+	  .path = "/api/usage/today", .auth = AUTH_KEY,
+	  .flags = ROUTE_INLINE | ROUTE_METERED, .out = &USAGE_SUMMARY_SHAPE,
+	  .handler = today_handle,
 	  .summary = "Today's usage of the caller" },
-	{ .methods = HTTP_POST, .path = "/api/auth/validate",
+	{ .id = "validateKey", .methods = HTTP_POST,
+	  .path = "/api/auth/validate",
 	  .auth = AUTH_ADDRESS, .in = &VALIDATE_SHAPE,
+	  .out = &VALIDATE_REPLY_SHAPE,
 	  .handler = validate_handle, .summary = "Whose key is this" },
 	{ .path = NULL },
 };

@@ -39,6 +39,19 @@ static const struct shape_field fields[] = {
 const struct shape RECORD_SHAPE = {
 	"UsageRecord", sizeof(struct record_body), fields
 };
+#define REPLY SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
+static const struct shape_field reply_fields[] = {
+	{ "recorded", SHAPE_BOOL, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "false: metering is switched off" },
+	{ "credits_charged", SHAPE_INT, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "credits of this request" },
+	{ "cost_usd", SHAPE_USD, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "price of its tokens" },
+	{ "usage", SHAPE_OBJECT, SHAPE_REQUIRED, REPLY, 0, 0,
+	  &USAGE_SUMMARY_SHAPE, "the caller's day, this request included" },
+	{ .name = NULL },
+};
+const struct shape RECORD_REPLY_SHAPE = { "UsageRecorded", 0, reply_fields };
 /* clang-format on */
 
 struct record_call {

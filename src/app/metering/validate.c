@@ -20,6 +20,25 @@ static const struct shape_field fields[] = {
 const struct shape VALIDATE_SHAPE = {
 	"ValidateRequest", sizeof(struct validate_body), fields
 };
+#define REPLY SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
+static const struct shape_field reply_fields[] = {
+	{ "valid", SHAPE_BOOL, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "may its owner come in?" },
+	{ "user", SHAPE_OBJECT, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
+	  &USER_VIEW_SHAPE, "the owner; null when not valid" },
+	{ "role", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0, NULL,
+	  "admin or user; null when not valid" },
+	{ "session_source", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY,
+	  0, 0, NULL, "local; null when not valid" },
+	{ "degraded", SHAPE_BOOL, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	  "the database is away or the flusher late" },
+	{ "message", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
+	  NULL, "why not, when not valid" },
+	{ .name = NULL },
+};
+const struct shape VALIDATE_REPLY_SHAPE = {
+	"ValidateReply", 0, reply_fields
+};
 /* clang-format on */
 
 static void reply(struct req *req, bool valid, const struct doc *user,

@@ -2,15 +2,33 @@
 
 #include "app/system/system.h"
 
+/* clang-format off */
+static const struct shape_field query_fields[] = {
+	{ "ready", SHAPE_BOOL, 0, 0, SHAPE_NO_OFFSET, 0, 0, NULL,
+	  "1: 503 unless the database and the flusher are well too" },
+	{ .name = NULL },
+};
+static const struct shape health_query = {
+	"HealthQuery", sizeof(bool), query_fields
+};
+static const struct shape_field health_fields[] = {
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, SHAPE_NO_OFFSET,
+	  SHAPE_NO_OFFSET, 0, 0, NULL, "ok or degraded" },
+	{ "version", SHAPE_STR, SHAPE_REQUIRED, SHAPE_NO_OFFSET,
+	  SHAPE_NO_OFFSET, 0, 0, NULL, "of the daemon" },
+	{ .name = NULL },
+};
+static const struct shape health_shape = { "Health", 0, health_fields };
+/* clang-format on */
+
 static void health(struct req *req)
 {
-	int64_t ready;
-	bool ok;
+	bool ready = false, ok;
 	struct doc *d;
 
-	if (!req_query_int(req, "ready", 0, 0, 1, &ready))
+	if (!req_query(req, &ready))
 		return;
-	ok = ready == 0 || !req_degraded(req);
+	ok = !ready || !req_degraded(req);
 	d = doc_object(&req->arena);
 	doc_set(&req->arena, d, "status",
 		doc_str(&req->arena, ok ? TL_STR("ok") : TL_STR("degraded")));
@@ -19,9 +37,11 @@ static void health(struct req *req)
 	req_reply(req, ok ? 200 : 503, d);
 }
 
+/* clang-format off */
 const struct route SYSTEM_ROUTES[] = {
-	{ .methods = HTTP_GET, .path = "/health", .auth = AUTH_NONE,
-	  .flags = ROUTE_INLINE, .handler = health,
+	{ .id = "health", .methods = HTTP_GET, .path = "/health",
+	  .auth = AUTH_NONE, .flags = ROUTE_INLINE, .query = &health_query,
+	  .out = &health_shape, .handler = health,
 	  .summary = "Is the daemon up; with ready=1: is all well" },
 	{ .id = "getMetrics", .methods = HTTP_GET, .path = "/metrics",
 	  .auth = AUTH_SELF, .flags = ROUTE_INLINE, .handler = metrics_handle,
@@ -29,3 +49,4 @@ const struct route SYSTEM_ROUTES[] = {
 		     "format" },
 	{ .path = NULL },
 };
+/* clang-format on */

@@ -222,6 +222,9 @@ bool http_strict_park(struct req *req);
 void http_loads_init(struct http *h);
 void http_loads_deinit(struct http *h);
 
+/* live.c */
+void http_flusher_wake(struct http *h);
+
 /* profile.c */
 void http_profiles_init(struct http *h);
 void http_profiles_deinit(struct http *h);

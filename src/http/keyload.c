@@ -6,12 +6,12 @@
  * there for a while, so random keys do not reach the database.
  */
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "http/http_internal.h"
 #include "loop/co.h"
 #include "pg/pg.h"
 #include "shm/entries.h"
+#include "shm/policy.h"
 #include "store/keysource.h"
 
 #define UNKNOWN_MS      5000
@@ -58,15 +58,6 @@ static bool held(struct http *h, const struct tally_digest *digest)
 	return key != SHM_NONE;
 }
 
-static void wake_flusher(struct http *h)
-{
-	uint64_t one = 1;
-
-	if (h->flusher_eventfd >= 0 &&
-	    write(h->flusher_eventfd, &one, sizeof(one)) < 0)
-		return; /* full: it is awake already */
-}
-
 /* Reads the row and takes it in, anew as long as the world moves. */
 static enum tl_status read_and_take(struct http *h,
 				    const struct tally_digest *digest,
@@ -91,8 +82,10 @@ static enum tl_status read_and_take(struct http *h,
 		if (st == TL_BUSY) {
 			enum tl_status slept;
 
-			if (policy_missing)
-				wake_flusher(h);
+			if (policy_missing) {
+				(void)shm_refresh_want(h->shm);
+				http_flusher_wake(h);
+			}
 			slept = co_sleep_ms(TAKE_IN_WAIT_MS, err);
 			if (slept != TL_OK)
 				return slept;

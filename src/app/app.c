@@ -1,11 +1,13 @@
 #include "app/app.h"
 
+#include "app/admin/admin.h"
 #include "app/admin/admin_tokens.h"
 #include "app/gate/gate.h"
 #include "app/keys/keys.h"
 #include "app/metering/metering.h"
 #include "app/system/system.h"
 
-const struct route *const APP_TABLES[] = { ADMIN_TOKENS_ROUTES, GATE_ROUTES,
-					   KEYS_ROUTES,         METERING_ROUTES,
-					   SYSTEM_ROUTES,       NULL };
+const struct route *const APP_TABLES[] = {
+	ADMIN_ROUTES,    ADMIN_TOKENS_ROUTES, GATE_ROUTES, KEYS_ROUTES,
+	METERING_ROUTES, SYSTEM_ROUTES,       NULL
+};

@@ -41,3 +41,46 @@ enum tl_status tally_scope_check(struct tl_str s, struct tl_err *err)
 				  (int)s.len, s.ptr, TALLY_SCOPE_MAX_LEN);
 	return TL_OK;
 }
+
+static bool limit_name_character(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+	       c == '.' || c == '-';
+}
+
+enum tl_status tally_limit_name_check(struct tl_str s, struct tl_err *err)
+{
+	bool good = s.len >= 1 && s.len <= TALLY_LIMIT_NAME_MAX;
+
+	for (size_t i = 0; good && i < s.len; i++)
+		good = limit_name_character(s.ptr[i]);
+	if (!good)
+		return tl_err_set(err, TL_INVALID,
+				  "name '%.*s' is not 1 to %d of a-z 0-9 _ . -",
+				  (int)s.len, s.ptr, TALLY_LIMIT_NAME_MAX);
+	if (tl_str_eq(s, TL_STR("key")) || tl_str_eq(s, TL_STR("address")))
+		return tl_err_set(err, TL_INVALID,
+				  "name '%.*s' is built in: limits.%.*s_count "
+				  "of the configuration sets it",
+				  (int)s.len, s.ptr, (int)s.len, s.ptr);
+	return TL_OK;
+}
+
+enum tl_status tally_algorithm_check(struct tl_str s, struct tl_err *err)
+{
+	if (tl_str_eq(s, TL_STR("sliding")) || tl_str_eq(s, TL_STR("gcra")))
+		return TL_OK;
+	return tl_err_set(err, TL_INVALID,
+			  "algorithm '%.*s' is not sliding or gcra", (int)s.len,
+			  s.ptr);
+}
+
+enum tl_status tally_limit_scope_check(struct tl_str s, struct tl_err *err)
+{
+	if (tl_str_eq(s, TL_STR("key")) || tl_str_eq(s, TL_STR("user")) ||
+	    tl_str_eq(s, TL_STR("address")))
+		return TL_OK;
+	return tl_err_set(err, TL_INVALID,
+			  "scope '%.*s' is not key, user or address",
+			  (int)s.len, s.ptr);
+}

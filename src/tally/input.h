@@ -16,6 +16,9 @@
 #define TALLY_EMAIL_MAX	     255
 #define TALLY_NAME_MAX	     255
 #define TALLY_METADATA_MAX   4096 /* bytes as JSON */
+#define TALLY_PLAN_NAME_MAX  50
+#define TALLY_LIMIT_NAME_MAX 40
+#define TALLY_OVERRIDES_MAX  64 /* of one user or key */
 
 /* UTF-8 of 1 to max characters, none of them a control character.  TL_INVALID
  * says it of `what`, as in "a label". */
@@ -27,5 +30,15 @@ enum tl_status tally_email_check(struct tl_str s,
 /* Printable ASCII; no comma, which parts the scopes of a header. */
 enum tl_status tally_scope_check(struct tl_str s,
 				 struct tl_err *err) TL_MUST_CHECK;
+
+/* 1 to 40 of a-z 0-9 _ . -, and none of the built-in ones. */
+enum tl_status tally_limit_name_check(struct tl_str s,
+				      struct tl_err *err) TL_MUST_CHECK;
+/* sliding, gcra. */
+enum tl_status tally_algorithm_check(struct tl_str s,
+				     struct tl_err *err) TL_MUST_CHECK;
+/* key, user, address. */
+enum tl_status tally_limit_scope_check(struct tl_str s,
+				       struct tl_err *err) TL_MUST_CHECK;
 
 #endif

@@ -2,12 +2,13 @@
 
 #include "app/admin/admin.h"
 #include "app/admin/admin_tokens.h"
+#include "app/docs/docs.h"
 #include "app/gate/gate.h"
 #include "app/keys/keys.h"
 #include "app/metering/metering.h"
 #include "app/system/system.h"
 
 const struct route *const APP_TABLES[] = {
-	ADMIN_ROUTES,    ADMIN_TOKENS_ROUTES, GATE_ROUTES, KEYS_ROUTES,
+	ADMIN_ROUTES,    ADMIN_TOKENS_ROUTES, DOCS_ROUTES, GATE_ROUTES, KEYS_ROUTES,
 	METERING_ROUTES, SYSTEM_ROUTES,       NULL
 };

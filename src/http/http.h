@@ -62,6 +62,7 @@ struct route { /* one row; tables end with .path NULL */
 	const struct shape *query; /* parameters of the query: req_query */
 	const struct shape *in;	   /* body: req_body */
 	const struct shape *out;   /* of a success; NULL: no document */
+	const char *content_type;  /* of a success that is none: "text/html" */
 	route_fn handler;
 	/* The last word on an error of this route, wherever it arose: adds
 	 * headers, returns the status to show.  NULL: as it is. */
@@ -253,6 +254,9 @@ bool http_etag_matches(struct req *req, struct tl_str body);
 bool http_is_admin(const struct conf *conf, struct tl_str email);
 /* The database is unreachable or the flusher late: `degraded` in replies. */
 bool req_degraded(struct req *req);
+/* The OpenAPI description of all tables, as JSON; made at the first call and
+ * kept by the worker. */
+struct tl_str req_description(struct req *req);
 /* Runs fn(req) as a coroutine with the request's deadline.  False: there are
  * too many; the 503 is sent. */
 bool req_spawn(struct req *req, void (*fn)(struct req *req));

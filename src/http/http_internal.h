@@ -93,6 +93,8 @@ struct http {
 	struct evhttp *ev;
 	struct decide decide;
 	struct router *router;
+	const struct route *const *tables;
+	struct tl_buf description; /* describe.c; empty until asked for */
 	struct http_accesslog *accesslog; /* NULL: off */
 	struct http_loads *loads;
 	struct http_profiles *profiles;

@@ -1,10 +1,27 @@
 #include "app/gate/gate.h"
 #include "app/gate/verify.h"
 
+/* The handler reads them itself: some may be repeated. */
+#define ASKED SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
 /* clang-format off */
+static const struct shape_field gate_fields[] = {
+	{ "cost", SHAPE_INT, 0, ASKED, 0, DECIDE_COST_MAX, NULL,
+	  "credits; default metering.request_cost_credits" },
+	{ "scope", SHAPE_STR, 0, ASKED, 0, 0, NULL,
+	  "scopes that the key must have, parted by commas; may be repeated" },
+	{ "limit", SHAPE_STR, 0, ASKED, 0, 0, NULL,
+	  "NAME or NAME:COST of a limit to charge too; may be repeated" },
+	{ "deny", SHAPE_STR, 0, ASKED, 0, 0, NULL,
+	  "403: refusals have that status, for proxies that know no other" },
+	{ "anonymous", SHAPE_STR, 0, ASKED, 0, 0, NULL,
+	  "allow: requests without a key pass under the address limit" },
+	{ .name = NULL },
+};
+static const struct shape gate_query = { "GateQuery", 0, gate_fields };
+
 const struct route GATE_ROUTES[] = {
 	{ .id = "gate", .methods = HTTP_ANY, .path = "/api/gate",
-	  .auth = AUTH_SELF,
+	  .auth = AUTH_SELF, .query = &gate_query,
 	  .flags = ROUTE_INLINE | ROUTE_NO_BODY_TYPE, .handler = gate_handle,
 	  .on_error = gate_error,
 	  .summary = "Decide on a proxy's request" },

@@ -44,7 +44,8 @@ const struct route SYSTEM_ROUTES[] = {
 	  .out = &health_shape, .handler = health,
 	  .summary = "Is the daemon up; with ready=1: is all well" },
 	{ .id = "getMetrics", .methods = HTTP_GET, .path = "/metrics",
-	  .auth = AUTH_SELF, .flags = ROUTE_INLINE, .handler = metrics_handle,
+	  .auth = AUTH_SELF, .flags = ROUTE_INLINE, .content_type = "text/plain",
+	  .handler = metrics_handle,
 	  .summary = "Figures of the daemon for Prometheus, in its text "
 		     "format" },
 	{ .path = NULL },

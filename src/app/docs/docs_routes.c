@@ -1,0 +1,25 @@
+#include "app/docs/docs.h"
+
+/* Public, and the same for everybody until the next release. */
+static void openapi_handle(struct req *req)
+{
+	struct tl_str json = req_description(req);
+	bool same = http_etag_matches(req, json);
+
+	req_header_add(req, "Cache-Control", "no-cache");
+	req_header_add(req, "Content-Type", "application/json");
+	if (same)
+		req_reply_buf(req, 304, (struct tl_str){ NULL, 0 });
+	else
+		req_reply_buf(req, 200, json);
+}
+
+/* clang-format off */
+const struct route DOCS_ROUTES[] = {
+	{ .id = "getOpenapi", .methods = HTTP_GET, .path = "/openapi.json",
+	  .auth = AUTH_ADDRESS, .flags = ROUTE_INLINE,
+	  .content_type = "application/json", .handler = openapi_handle,
+	  .summary = "This description" },
+	{ .path = NULL },
+};
+/* clang-format on */

@@ -116,6 +116,7 @@ static int test(const struct conf *conf)
 		.max_windows = conf->shm.max_windows,
 		.decision_ring = conf->shm.decision_ring,
 		.idempotency = conf->shm.idempotency,
+		.request_log = conf->shm.request_log,
 		.window_ms = conf->limits.window_ms,
 	};
 	uint64_t bytes = shm_bytes_needed(&z);

@@ -7,14 +7,24 @@
 SELECT tallyd.flush_node_open(:node, :epoch) AS "last_seq!";
 
 -- name: flush_apply :one
--- Applies one batch: 'applied' or 'duplicate'.  Arrays of a group have equal
--- length.  replay: from a spool, so a replaced epoch is welcome.
+-- Applies one batch: 'applied' or 'duplicate', and how many rows of
+-- request_logs were added.  Arrays of a group have equal length.  replay:
+-- from a spool, so a replaced epoch is welcome.  log_since: older rows are
+-- skipped.
 -- SQLSTATE TL001: a batch before is missing; TL002: epoch was replaced.
-SELECT tallyd.flush_apply(:node, :epoch, :seq, :replay,
+SELECT a.outcome AS "outcome!", a.logs_added AS "logs_added!"
+  FROM tallyd.flush_apply(:node, :epoch, :seq, :replay,
 	:user_ids, :key_ids, :days, :credits, :requests, :costs, :last_used_us,
 	:idem_key_ids, :idem_keys, :idem_body_hashes, :idem_days,
 	:idem_credits, :idem_costs, :idem_used, :idem_limits, :idem_requests,
-	:idem_at_us) AS "outcome!";
+	:idem_at_us, :log_since, :log_user_ids, :log_key_ids, :log_models,
+	:log_prompt_tokens, :log_completion_tokens, :log_credits, :log_costs,
+	:log_at_us, :log_days) AS a;
+
+-- name: request_logs_keep :one
+-- Partitions of that day's week and the next, and the oldest that ends before
+-- `since` dropped: 'dropped', 'done', 'busy' (try again later).
+SELECT tallyd.request_logs_keep(:day, :since) AS "outcome!";
 
 -- name: idempotency_find :one
 -- The answer that was given under this key since then (the caller says 24 h

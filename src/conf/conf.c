@@ -276,6 +276,17 @@ static enum tl_status disagree(struct loader *l, const char *section,
 	return TL_INVALID;
 }
 
+static bool power_of_two(struct loader *l, const char *key, uint32_t n,
+			 struct tl_err *err)
+{
+	if ((n & (n - 1)) == 0) /* so is none at all */
+		return true;
+	(void)tl_err_set(err, TL_INVALID,
+			 "%u is no power of two; give 65536 or another one", n);
+	(void)disagree(l, "shm", key, err);
+	return false;
+}
+
 static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 {
 	const struct conf *c = l->conf;
@@ -285,13 +296,9 @@ static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 				 "it is empty; give ADDR:PORT or unix:/path");
 		return disagree(l, "server", "listen", err);
 	}
-	if ((c->shm.decision_ring & (c->shm.decision_ring - 1)) != 0) {
-		(void)tl_err_set(err, TL_INVALID,
-				 "%u is no power of two; give 65536 or "
-				 "another one",
-				 c->shm.decision_ring);
-		return disagree(l, "shm", "decision_ring", err);
-	}
+	if (!power_of_two(l, "decision_ring", c->shm.decision_ring, err) ||
+	    !power_of_two(l, "request_log", c->shm.request_log, err))
+		return TL_INVALID;
 	if (c->metering.flush_interval_max_ms < c->metering.flush_interval_ms) {
 		(void)tl_err_set(err, TL_INVALID,
 				 "%u is below metering.flush_interval_ms (%u); "

@@ -67,6 +67,7 @@ struct conf {
 		uint32_t max_windows; /* windows of named limits; 65536 */
 		uint32_t decision_ring; /* 65536, power of two */
 		uint32_t idempotency;	/* records; 65536 */
+		uint32_t request_log;	/* slots; 65536, power of two */
 		uint32_t idle_evict_s;	/* 3600 */
 	} shm;
 	struct {
@@ -92,6 +93,7 @@ struct conf {
 		enum conf_strict_accepts strict_accepts;
 		enum conf_outage_policy outage_policy;
 		uint32_t spool_max_mib;
+		uint32_t request_log_retention_days; /* 90 */
 		uint32_t strict_timeout_ms; /* longest wait; 5000 */
 	} metering;
 	struct {

@@ -111,6 +111,9 @@ const struct setting SETTINGS[] = {
 		"decisions kept for tallyctl explain; a power of two"),
 	U32(shm, idempotency, 65536, 64, 4194304, RESTART,
 		"answers kept for Idempotency-Key"),
+	U32(shm, request_log, 65536, 0, 16777216, RESTART,
+		"rows of the request log that wait for the database; 0 keeps "
+		"none"),
 	U32(shm, idle_evict_s, 3600, 1, 2592000, RESTART,
 		"entries idle for so long may be reused"),
 
@@ -164,6 +167,8 @@ const struct setting SETTINGS[] = {
 		"what happens to charges that cannot be stored anywhere"),
 	U32(metering, spool_max_mib, 1024, 1, 1048576, RELOAD,
 		"size of the spool under server.state_dir"),
+	U32(metering, request_log_retention_days, 90, 1, 36500, RELOAD,
+		"how long rows of request_logs are kept"),
 	U32(metering, strict_timeout_ms, 5000, 10, 60000, RELOAD,
 		"longest an answer waits for durability = strict"),
 

@@ -86,11 +86,50 @@ static void fill_idems(struct q_flush_apply_params *p,
 	}
 }
 
+/* Stops before anything that is no row: a spool may hold what it likes. */
+static void fill_logs(struct q_flush_apply_params *p,
+		      const struct apply_batch *b, struct tl_arena *arena)
+{
+	struct tl_uuid *users, *keys;
+	struct tl_str *models;
+	int64_t *prompt, *completion, *credits, *costs, *at_us;
+	const struct shm_log_row *r;
+	uint32_t n = b->n_logs, at = 0, i = 0;
+	int32_t *days;
+
+	p->log_user_ids = array(arena, n, sizeof(*users), &users);
+	p->log_key_ids = array(arena, n, sizeof(*keys), &keys);
+	p->log_models = array(arena, n, sizeof(*models), &models);
+	p->log_prompt_tokens = array(arena, n, sizeof(*prompt), &prompt);
+	p->log_completion_tokens =
+		array(arena, n, sizeof(*completion), &completion);
+	p->log_credits = array(arena, n, sizeof(*credits), &credits);
+	p->log_costs = array(arena, n, sizeof(*costs), &costs);
+	p->log_at_us = array(arena, n, sizeof(*at_us), &at_us);
+	p->log_days = array(arena, n, sizeof(*days), &days);
+	while (i < n && (r = shm_log_next(b->logs, b->log_bytes, &at))) {
+		memcpy(users[i].b, r->user_id, sizeof(users[i].b));
+		memcpy(keys[i].b, r->key_id, sizeof(keys[i].b));
+		models[i] = shm_log_model(r);
+		prompt[i] = r->prompt_tokens;
+		completion[i] = r->completion_tokens;
+		credits[i] = r->credits;
+		costs[i] = (int64_t)r->cost_micro_usd;
+		at_us[i] = r->created_us;
+		days[i++] = (int32_t)r->day;
+	}
+	p->log_user_ids.n = p->log_key_ids.n = p->log_models.n = i;
+	p->log_prompt_tokens.n = p->log_completion_tokens.n = i;
+	p->log_credits.n = p->log_costs.n = p->log_at_us.n = i;
+	p->log_days.n = i;
+}
+
 struct apply_call {
 	struct flush *f;
 	struct q_flush_apply_params p;
 	struct tl_arena arena;
 	bool duplicate;
+	int64_t logs_added;
 };
 
 static enum tl_status call(struct pg *pg, struct apply_call *c,
@@ -100,10 +139,11 @@ static enum tl_status call(struct pg *pg, struct apply_call *c,
 	enum tl_status st;
 
 	st = q_flush_apply(pg, &c->p, &c->arena, &row, err);
-	if (st == TL_OK)
+	if (st == TL_OK) {
 		c->duplicate = tl_str_eq(row.outcome, TL_STR("duplicate"));
-	else if (st == TL_CONFLICT &&
-		 strcmp(pg_err_sqlstate(err), "TL001") != 0) {
+		c->logs_added = row.logs_added;
+	} else if (st == TL_CONFLICT &&
+		   strcmp(pg_err_sqlstate(err), "TL001") != 0) {
 		/* TL002: another epoch took our node.  Anything else that
 		 * conflicts may heal, and is sent again. */
 		bool ours = strcmp(pg_err_sqlstate(err), "TL002") == 0;
@@ -141,6 +181,8 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 	c->p.replay = b->replay;
 	fill_records(&c->p, b, &c->arena);
 	fill_idems(&c->p, b, &c->arena);
+	fill_logs(&c->p, b, &c->arena);
+	c->p.log_since_day = flush_log_since(f);
 	if (b->replay)
 		st = pg_transaction(f->pg, call_checked, c, err);
 	else
@@ -152,6 +194,7 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 		shm_count(f->shm, SHM_C_FLUSH_ROWS,
 			  c->duplicate ? 0 : b->n_records);
 		shm_count(f->shm, SHM_C_FLUSH_DUPLICATES, c->duplicate);
+		shm_count(f->shm, SHM_C_FLUSH_LOGS, (uint64_t)c->logs_added);
 	}
 	tl_arena_deinit(&c->arena);
 	tl_free(c);

@@ -90,6 +90,8 @@ static void scan_begin(struct flush *f)
 	f->scan_mono_ms = now;
 	f->scan_due_mono_ms = FLUSH_NEVER;
 	f->scan_gen = shm_scan_begin(f->shm, &f->scan, full);
+	/* the last fifth of the spool is for usage alone */
+	f->scan.no_logs = f->level >= 2;
 	if (f->first_gen == 0)
 		f->first_gen = f->scan_gen;
 	f->scanning = true;
@@ -185,8 +187,11 @@ static enum tl_status to_database(struct flush *f, struct shm_batch *b)
 				       .seq = b->seq,
 				       .records = b->records,
 				       .idems = b->idems,
+				       .logs = b->logs,
 				       .n_records = b->n_records,
-				       .n_idems = b->n_idems };
+				       .n_idems = b->n_idems,
+				       .n_logs = b->n_logs,
+				       .log_bytes = b->log_bytes };
 	uint64_t from = tl_mono_ms();
 	struct tl_err err;
 	enum tl_status st;
@@ -293,8 +298,11 @@ static void replay_one(struct flush *f)
 				  .replay = epoch != f->shm->head->k.epoch,
 				  .records = v.records,
 				  .idems = v.idems,
+				  .logs = v.logs,
 				  .n_records = v.rec->n_records,
-				  .n_idems = v.rec->n_idems };
+				  .n_idems = v.rec->n_idems,
+				  .n_logs = v.rec->n_logs,
+				  .log_bytes = v.rec->log_bytes };
 	st = apply_send(f, &a, &duplicate, &err);
 	if (st == TL_OK)
 		replay_done(f, epoch, gen);

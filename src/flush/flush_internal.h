@@ -19,6 +19,7 @@
 #include "flush/spool.h"
 #include "pg/pg.h"
 #include "shm/entries.h"
+#include "shm/reqlog.h"
 #include "shm/usage.h"
 
 #define FLUSH_NEVER UINT64_MAX
@@ -100,6 +101,7 @@ struct flush {
 	/* house.c */
 	struct shm_janitor janitor;
 	uint64_t trim_mono_ms;
+	uint64_t logs_mono_ms; /* partitions of request_logs: look again */
 };
 
 /* It can not go on; says so once, and no task runs any more. */
@@ -135,7 +137,8 @@ struct apply_batch {
 	bool replay; /* of another epoch, from its spool */
 	const struct shm_record *records;
 	const struct shm_idem_record *idems;
-	uint32_t n_records, n_idems;
+	const void *logs; /* for shm_log_next */
+	uint32_t n_records, n_idems, n_logs, log_bytes;
 };
 /*
  * TL_OK: it is in the database, now or already before (*duplicate_r).
@@ -167,5 +170,11 @@ enum tl_status changes_read(struct flush *f, bool *more_r,
 static inline int32_t flush_day(struct flush *f)
 {
 	return (int32_t)shm_day(f->shm, tl_mono_ns());
+}
+/* Rows of request_logs of days before it are not kept. */
+static inline int32_t flush_log_since(struct flush *f)
+{
+	return flush_day(f) -
+	       (int32_t)f->o.conf->metering.request_log_retention_days;
 }
 #endif

@@ -16,6 +16,8 @@
 #define SWEEP_S        60 /* the janitor sees every entry in that time */
 #define TRIM_MS        (3600 * 1000)
 #define TRIM_MAX       5000
+#define BUSY_MS        60000
+#define LOGS_LATE_MS   10000 /* the database was away */
 #define TRIM_PAUSE_MS  200
 #define IDEMPOTENCY_US (24 * 3600 * (int64_t)1000000)
 #define CHANGE_KEEP_S  (24 * 3600)
@@ -44,7 +46,8 @@ uint64_t house_step(struct flush *f)
 			 tl_mono_ns());
 	if (shm_refresh_wanted(s, &ticket))
 		flush_task_at(&f->load, FLUSH_NOW);
-	if (f->home && tl_mono_ms() >= f->trim_mono_ms)
+	if (f->home && (tl_mono_ms() >= f->trim_mono_ms ||
+			tl_mono_ms() >= f->logs_mono_ms))
 		flush_task_at(&f->trim, FLUSH_NOW);
 	return tl_mono_ms() + HOUSE_MS;
 }
@@ -77,11 +80,47 @@ static enum tl_status trim_some(struct flush *f, bool *more_r,
 	return st;
 }
 
+/*
+ * The table request_logs: this week's partition and the next one's are there
+ * before anybody needs them, and those that are too old go, one a step, so
+ * that nobody waits long for the table.
+ */
+static void keep_partitions(struct flush *f)
+{
+	struct q_request_logs_keep_row row = { 0 };
+	uint32_t next_ms = TRIM_MS;
+	struct tl_arena arena;
+	struct tl_err err;
+
+	tl_arena_init(&arena);
+	if (q_request_logs_keep(f->pg,
+				&(struct q_request_logs_keep_params){
+					.day = flush_day(f),
+					.since_day = flush_log_since(f) },
+				&arena, &row, &err) != TL_OK) {
+		log_warn("partitions of request_logs could not be looked "
+			 "after: %s; again in %d s",
+			 err.text, LOGS_LATE_MS / 1000);
+		next_ms = LOGS_LATE_MS;
+	} else if (tl_str_eq(row.outcome, TL_STR("dropped"))) {
+		log_info("dropped the oldest week of request_logs");
+		next_ms = TRIM_PAUSE_MS;
+	} else if (tl_str_eq(row.outcome, TL_STR("busy"))) {
+		next_ms = BUSY_MS;
+	}
+	tl_arena_deinit(&arena);
+	f->logs_mono_ms = tl_mono_ms() + next_ms;
+}
+
 uint64_t trim_step(struct flush *f)
 {
 	struct tl_err err;
 	bool more = false;
 
+	if (tl_mono_ms() >= f->logs_mono_ms)
+		keep_partitions(f);
+	if (tl_mono_ms() < f->trim_mono_ms)
+		return FLUSH_NEVER;
 	if (trim_some(f, &more, &err) != TL_OK) {
 		log_warn("old records could not be trimmed: %s; again in an "
 			 "hour",

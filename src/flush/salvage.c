@@ -6,7 +6,8 @@
  * them may be in the database already, and only the same number makes it a
  * duplicate there.  What is pending beyond them follows with the next
  * numbers.  Pending is counted from `flushed`, which a sealed batch has not
- * moved, so its deltas are taken off again.
+ * moved, so its deltas are taken off again.  Rows of the request log follow
+ * from behind those that sealed batches hold.
  */
 #include "flush/flush.h"
 
@@ -16,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flush/spool.h"
+#include "shm/reqlog.h"
 #include "shm/usage.h"
 
 struct salvage {
@@ -26,6 +28,7 @@ struct salvage {
 	struct shm_record *sealed; /* of all sealed batches, sorted */
 	size_t n_sealed;
 	uint64_t batches, records;
+	uint64_t log_pos; /* rows before it are in sealed batches */
 	enum tl_status st; /* the first failure */
 	struct tl_err *err;
 };
@@ -53,11 +56,12 @@ static void put_batch(struct salvage *sv, const struct shm_batch *b)
 
 static void put_filled(struct salvage *sv)
 {
-	if (sv->batch->n_records == 0 && sv->batch->n_idems == 0)
+	if (sv->batch->n_records + sv->batch->n_idems + sv->batch->n_logs == 0)
 		return;
 	put_batch(sv, sv->batch);
 	sv->batch->seq++;
 	sv->batch->n_records = sv->batch->n_idems = 0;
+	sv->batch->n_logs = sv->batch->log_bytes = 0;
 }
 
 /* Two sealed batches may hold the same key. */
@@ -114,12 +118,25 @@ static void put_idems(struct salvage *sv)
 	}
 }
 
+static void put_logs(struct salvage *sv)
+{
+	bool all;
+
+	do {
+		all = shm_reqlog_fill(sv->old, sv->log_pos, true, sv->batch);
+		sv->log_pos = sv->batch->log_end;
+		put_filled(sv);
+	} while (!all);
+}
+
 static bool good(const struct shm *s, const struct shm_batch *b)
 {
 	return atomic_load(&b->state) == SHM_B_SEALED && b->seq > 0 &&
 	       b->epoch == s->head->k.epoch &&
 	       b->n_records <= SHM_BATCH_RECORDS &&
-	       b->n_idems <= SHM_BATCH_IDEMS && shm_batch_crc(b) == b->crc;
+	       b->n_idems <= SHM_BATCH_IDEMS && b->n_logs <= SHM_BATCH_LOGS &&
+	       b->log_bytes <= SHM_BATCH_LOG_BYTES &&
+	       shm_batch_crc(b) == b->crc;
 }
 
 /* In the order of their numbers; the highest is given. */
@@ -142,6 +159,8 @@ static uint64_t put_sealed(struct salvage *sv)
 		memcpy(sv->sealed + sv->n_sealed, b[i]->records,
 		       b[i]->n_records * sizeof(*sv->sealed));
 		sv->n_sealed += b[i]->n_records;
+		if (b[i]->log_end > sv->log_pos)
+			sv->log_pos = b[i]->log_end;
 	}
 	qsort(sv->sealed, sv->n_sealed, sizeof(*sv->sealed), record_cmp);
 	return n > 0 ? b[n - 1]->seq : 0;
@@ -153,14 +172,17 @@ static uint64_t put_sealed(struct salvage *sv)
  */
 static void put_all(struct salvage *sv)
 {
-	uint64_t sealed = put_sealed(sv);
+	uint64_t sealed;
 
+	sv->log_pos = atomic_load(&sv->old->head->log_done);
+	sealed = put_sealed(sv);
 	sv->batch->epoch = sv->old->head->k.epoch;
 	sv->batch->seq =
 		sealed > 0 ? sealed + 1 : atomic_load(&sv->old->head->next_seq);
 	shm_salvage(sv->old, on_records, sv);
 	put_idems(sv);
 	put_filled(sv);
+	put_logs(sv);
 }
 
 enum tl_status flush_spool_salvage(const char *state_dir, const struct shm *old,

@@ -49,6 +49,7 @@ static enum tl_status file_make(struct spool *sp, const uint8_t id[16],
 	f->head.head_bytes = sizeof(f->head);
 	f->head.record_bytes = sizeof(struct shm_record);
 	f->head.idem_bytes = sizeof(struct shm_idem_record);
+	f->head.log_row_bytes = sizeof(struct shm_log_row);
 	f->head.epoch = sp->epoch;
 	f->head.first_seq = seq;
 	memcpy(f->head.database_id, id, 16);
@@ -126,6 +127,7 @@ static enum tl_status write_parts(struct spool *sp,
 		{ rec, sizeof(*rec) },
 		{ b->records, b->n_records * sizeof(b->records[0]) },
 		{ b->idems, b->n_idems * sizeof(b->idems[0]) },
+		{ b->logs, b->log_bytes },
 	};
 	enum tl_status st;
 
@@ -161,7 +163,9 @@ enum tl_status spool_append(struct spool *sp, const uint8_t database_id[16],
 				    .seq = b->seq,
 				    .scan_gen = b->scan_gen,
 				    .n_records = b->n_records,
-				    .n_idems = b->n_idems };
+				    .n_idems = b->n_idems,
+				    .n_logs = b->n_logs,
+				    .log_bytes = b->log_bytes };
 	const struct spool_file *last = newest(sp);
 	uint64_t bytes;
 	enum tl_status st;
@@ -181,9 +185,10 @@ enum tl_status spool_append(struct spool *sp, const uint8_t database_id[16],
 					  sp->append->name);
 	}
 	rec.body_bytes = (uint32_t)(b->n_records * sizeof(b->records[0]) +
-				    b->n_idems * sizeof(b->idems[0]));
+				    b->n_idems * sizeof(b->idems[0]) +
+				    b->log_bytes);
 	memcpy(rec.node, sp->node, sizeof(rec.node));
-	rec.crc = spool_record_crc(&rec, b->records, b->idems);
+	rec.crc = spool_record_crc(&rec, b->records, b->idems, b->logs);
 	bytes = sizeof(rec) + rec.body_bytes;
 	if (bytes_of(sp, database_id) + bytes > sp->max_bytes)
 		return tl_err_set(err, TL_FULL,

@@ -10,7 +10,7 @@ uint32_t spool_head_crc(const struct spool_head *head)
 }
 
 uint32_t spool_record_crc(const struct spool_record *rec, const void *records,
-			  const void *idems)
+			  const void *idems, const void *logs)
 {
 	const size_t from = offsetof(struct spool_record, epoch);
 	uint32_t crc = tl_crc32c(0, &rec->body_bytes, sizeof(rec->body_bytes));
@@ -18,8 +18,9 @@ uint32_t spool_record_crc(const struct spool_record *rec, const void *records,
 	crc = tl_crc32c(crc, (const char *)rec + from, sizeof(*rec) - from);
 	crc = tl_crc32c(crc, records,
 			rec->n_records * sizeof(struct shm_record));
-	return tl_crc32c(crc, idems,
-			 rec->n_idems * sizeof(struct shm_idem_record));
+	crc = tl_crc32c(crc, idems,
+			rec->n_idems * sizeof(struct shm_idem_record));
+	return tl_crc32c(crc, logs, rec->log_bytes);
 }
 
 enum tl_status spool_read_head(const void *buf, size_t len,
@@ -34,12 +35,16 @@ enum tl_status spool_read_head(const void *buf, size_t len,
 		return tl_err_set(err, TL_BROKEN, "not a spool file");
 	if (h.version != SPOOL_VERSION || h.head_bytes != sizeof(h) ||
 	    h.record_bytes != sizeof(struct shm_record) ||
-	    h.idem_bytes != sizeof(struct shm_idem_record))
+	    h.idem_bytes != sizeof(struct shm_idem_record) ||
+	    h.log_row_bytes != sizeof(struct shm_log_row))
 		return tl_err_set(err, TL_VERSION,
-				  "spool format %u/%u/%u, want %u/%zu/%zu",
+				  "spool format %u/%u/%u/%u, want "
+				  "%u/%zu/%zu/%zu",
 				  h.version, h.record_bytes, h.idem_bytes,
-				  SPOOL_VERSION, sizeof(struct shm_record),
-				  sizeof(struct shm_idem_record));
+				  h.log_row_bytes, SPOOL_VERSION,
+				  sizeof(struct shm_record),
+				  sizeof(struct shm_idem_record),
+				  sizeof(struct shm_log_row));
 	if (h.crc != spool_head_crc(&h))
 		return tl_err_set(err, TL_BROKEN, "CRC of the head is wrong");
 	if (memchr(h.node, '\0', sizeof(h.node)) == NULL || h.first_seq == 0)
@@ -55,9 +60,13 @@ static bool plausible(const struct spool_record *rec,
 	return rec->epoch == head->epoch && rec->seq >= head->first_seq &&
 	       rec->n_records <= SHM_BATCH_RECORDS &&
 	       rec->n_idems <= SHM_BATCH_IDEMS &&
+	       rec->n_logs <= SHM_BATCH_LOGS &&
+	       rec->log_bytes <= SHM_BATCH_LOG_BYTES &&
+	       rec->log_bytes % 8 == 0 &&
 	       rec->body_bytes ==
 		       rec->n_records * sizeof(struct shm_record) +
-			       rec->n_idems * sizeof(struct shm_idem_record) &&
+			       rec->n_idems * sizeof(struct shm_idem_record) +
+			       rec->log_bytes &&
 	       memchr(rec->node, '\0', sizeof(rec->node)) != NULL;
 }
 
@@ -78,7 +87,9 @@ enum spool_item spool_read_record(const void *buf, size_t len,
 		return SPOOL_SHORT;
 	v.records = (const void *)(v.rec + 1);
 	v.idems = (const void *)(v.records + v.rec->n_records);
-	if (v.rec->crc != spool_record_crc(v.rec, v.records, v.idems))
+	v.logs = v.idems + v.rec->n_idems;
+	if (v.rec->crc !=
+	    spool_record_crc(v.rec, v.records, v.idems, v.logs))
 		return SPOOL_BAD;
 	*view_r = v;
 	return SPOOL_ITEM;

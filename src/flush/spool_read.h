@@ -9,8 +9,9 @@
  * A file is one struct spool_head and then records, each a struct spool_record
  * and its body; all little-endian, fixed fields, every part a multiple of
  * eight bytes.  The body is the batch as it was sealed: n_records x struct
- * shm_record, then n_idems x struct shm_idem_record.  Within a file the seqs
- * follow each other without a gap, and so do the files of one epoch.
+ * shm_record, then n_idems x struct shm_idem_record, then log_bytes bytes of
+ * n_logs rows, each a struct shm_log_row and its model.  Within a file the
+ * seqs follow each other without a gap, and so do the files of one epoch.
  *
  * A file belongs to one database (database_id) and one epoch of one node.
  *
@@ -27,7 +28,7 @@
 #include "shm/layout.h"
 
 #define SPOOL_MAGIC   "TLYSPOOL"
-#define SPOOL_VERSION 1
+#define SPOOL_VERSION 2
 
 struct spool_head {
 	char magic[8];
@@ -40,7 +41,8 @@ struct spool_head {
 	uint8_t database_id[16];
 	char node[48]; /* ends in NUL */
 	uint64_t made_at_ms;
-	uint8_t pad[12];
+	uint32_t log_row_bytes; /* sizeof(struct shm_log_row) */
+	uint8_t pad[8];
 	uint32_t crc; /* CRC32C of all before it */
 };
 _Static_assert(sizeof(struct spool_head) == 128, "bump SPOOL_VERSION");
@@ -51,21 +53,23 @@ struct spool_record {
 	uint64_t epoch, seq;
 	uint64_t scan_gen; /* the scan it was part of, see struct shm_batch */
 	uint32_t n_records, n_idems;
+	uint32_t n_logs, log_bytes;
 	char node[48];
 };
-_Static_assert(sizeof(struct spool_record) == 88, "bump SPOOL_VERSION");
+_Static_assert(sizeof(struct spool_record) == 96, "bump SPOOL_VERSION");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "the spool is written as it lies in memory");
 
 #define SPOOL_BODY_MAX                                                         \
 	(SHM_BATCH_RECORDS * sizeof(struct shm_record) +                       \
-	 SHM_BATCH_IDEMS * sizeof(struct shm_idem_record))
+	 SHM_BATCH_IDEMS * sizeof(struct shm_idem_record) + SHM_BATCH_LOG_BYTES)
 
 /* A record in a buffer; everything is borrowed from it. */
 struct spool_view {
 	const struct spool_record *rec;
 	const struct shm_record *records;
 	const struct shm_idem_record *idems;
+	const void *logs; /* for shm_log_next */
 };
 
 /* TL_BROKEN not a spool file, or damaged; TL_VERSION of another release. */
@@ -103,6 +107,6 @@ void spool_read_scan(const void *buf, size_t len, const struct spool_head *head,
 
 /* The CRC that belongs into rec->crc. */
 uint32_t spool_record_crc(const struct spool_record *rec, const void *records,
-			  const void *idems);
+			  const void *idems, const void *logs);
 uint32_t spool_head_crc(const struct spool_head *head);
 #endif

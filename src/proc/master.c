@@ -43,6 +43,7 @@ struct shm_sizes master_sizes(const struct conf *conf)
 		.max_windows = conf->shm.max_windows,
 		.decision_ring = conf->shm.decision_ring,
 		.idempotency = conf->shm.idempotency,
+		.request_log = conf->shm.request_log,
 		.window_ms = conf->limits.window_ms,
 	};
 }

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "shm/dirty.h"
 #include "shm/pause.h"
+#include "shm/reqlog.h"
 #include "shm/usage.h"
 
 /* At most: each metric of a place may carry another day. */
@@ -23,7 +24,10 @@ uint64_t shm_scan_begin(struct shm *s, struct shm_scan *scan, bool full)
 	 * would count it twice */
 	for (i = 0; i < SHM_BATCHES; i++)
 		tl_assert(atomic_load(&s->batches[i].state) != SHM_B_SEALED);
-	*scan = (struct shm_scan){ .full = full };
+	*scan = (struct shm_scan){
+		.full = full,
+		.log_until = atomic_load(&s->head->log_next),
+	};
 	return atomic_fetch_add(&s->head->flush_gen, 1) + 1;
 }
 
@@ -183,7 +187,30 @@ uint32_t shm_batch_crc(const struct shm_batch *b)
 	uint32_t crc = tl_crc32c(0, b->records,
 				 b->n_records * sizeof(b->records[0]));
 
-	return tl_crc32c(crc, b->idems, b->n_idems * sizeof(b->idems[0]));
+	crc = tl_crc32c(crc, b->idems, b->n_idems * sizeof(b->idems[0]));
+	return tl_crc32c(crc, b->logs, b->log_bytes);
+}
+
+/* Behind what a sealed batch holds already.  Done with all that was there
+ * when the scan began: what comes meanwhile goes along while there is room,
+ * but a scan must come to its end. */
+static bool fill_logs(struct shm *s, const struct shm_scan *scan,
+		      struct shm_batch *b)
+{
+	uint64_t from = atomic_load(&s->head->log_done);
+	uint32_t i;
+
+	for (i = 0; i < SHM_BATCHES; i++)
+		if (atomic_load(&s->batches[i].state) == SHM_B_SEALED &&
+		    s->batches[i].log_end > from)
+			from = s->batches[i].log_end;
+	if (scan->no_logs) {
+		b->n_logs = b->log_bytes = b->n_logs_lost = 0;
+		b->log_end = from;
+		return true;
+	}
+	return shm_reqlog_fill(s, from, false, b) ||
+	       b->log_end >= scan->log_until;
 }
 
 static struct shm_batch *free_slot(struct shm *s)
@@ -199,7 +226,7 @@ static struct shm_batch *free_slot(struct shm *s)
 struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan)
 {
 	struct shm_batch *b = free_slot(s);
-	bool records_done, idems_done;
+	bool records_done, idems_done, logs_done;
 
 	if (b == NULL || scan->done)
 		return NULL;
@@ -210,10 +237,12 @@ struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan)
 	/* after the cells were read, hence covering each charge in them; a
 	 * later batch of this scan looks again for what came meanwhile */
 	idems_done = fill_idems(s, scan, b);
-	scan->done = idems_done && records_done;
+	logs_done = fill_logs(s, scan, b);
+	scan->done = idems_done && records_done && logs_done;
 	if (!scan->done && (idems_done || !scan->full))
 		scan->next_idem_word = 0;
-	if (b->n_records + b->n_idems == 0) {
+	if (b->n_records + b->n_idems + b->n_logs == 0) {
+		shm_reqlog_release(s, b->log_end, b->n_logs_lost);
 		atomic_store(&b->state, SHM_B_FREE);
 		return NULL;
 	}
@@ -282,6 +311,7 @@ void shm_batch_confirm(struct shm *s, struct shm_batch *b)
 		if ((w & 0xff) == SHM_I_DONE)
 			atomic_store(st, (w & ~0xffULL) | SHM_I_FLUSHED);
 	}
+	shm_reqlog_release(s, b->log_end, b->n_logs_lost);
 	SHM_PAUSE("batch.confirmed");
 	atomic_store(&b->state, SHM_B_FREE);
 }

@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SHM_LAYOUT	   1
+#define SHM_LAYOUT	   2
 #define SHM_INDEX_MAX	   ((1U << 24) - 2) /* entries of a table */
 #define SHM_MAGIC	   "TALLYSEG"
 #define SHM_SLOTS	   96	/* processes */
@@ -34,6 +34,10 @@
 #define SHM_BATCHES	   2
 #define SHM_BATCH_RECORDS  8192
 #define SHM_BATCH_IDEMS	   2048
+#define SHM_BATCH_LOGS	   8192 /* rows for request_logs */
+#define SHM_BATCH_LOG_BYTES (1U << 20) /* of them, with their models */
+#define SHM_MODEL_MAX	   400	/* bytes: 100 code points of any UTF-8 */
+#define SHM_LOG_SLOTS	   4	/* that one row takes at most */
 #define SHM_COUNTERS	   512 /* words of a metrics page */
 #define SHM_NAME_MAX	   40
 #define SHM_WAYS	   8 /* entries of a set in window and idem tables */
@@ -49,7 +53,7 @@ enum shm_region_id {
 	SHM_R_KEY_DIR, SHM_R_KEYS, SHM_R_USER_DIR, SHM_R_USERS,
 	SHM_R_EXTRAS_DIR, SHM_R_EXTRAS, SHM_R_NEGATIVE, SHM_R_ADDRESSES,
 	SHM_R_WINDOWS, SHM_R_DIRTY, SHM_R_BATCHES, SHM_R_RING, SHM_R_IDEMS,
-	SHM_R_REQUEST_LOG, /* door for request_logs rows; empty today */
+	SHM_R_REQUEST_LOG,
 	SHM_REGIONS
 };
 
@@ -110,6 +114,9 @@ struct shm_head {
 	_Atomic uint64_t extras_live;
 	_Atomic uint64_t sweep; /* janitor's round over the keys */
 	_Alignas(64) _Atomic uint64_t ring_next; /* decision ring position */
+	_Alignas(64) _Atomic uint64_t log_next; /* first slot not claimed */
+	_Alignas(64) _Atomic uint64_t log_done; /* first slot not handed over;
+						 * the flusher's */
 	/* flusher */
 	_Alignas(64) _Atomic uint64_t flush_gen;     /* raised before a scan */
 	_Atomic uint64_t committed_gen;		     /* scans whose all is safe */
@@ -310,17 +317,36 @@ struct shm_idem_record { /* in a batch and in the spool */
 };
 _Static_assert(sizeof(struct shm_idem_record) == 144, "bump SHM_LAYOUT");
 
+/*
+ * One row for request_logs, in the ring, in a batch and in the spool: this,
+ * then the model, padded with NUL to a multiple of 8.
+ */
+struct shm_log_row {
+	uint8_t user_id[16], key_id[16];
+	int64_t created_us; /* wall, Unix; the request's one clock reading */
+	uint64_t cost_micro_usd;
+	uint32_t prompt_tokens, completion_tokens;
+	uint32_t credits;
+	uint32_t day; /* since 1970, of the same reading */
+	uint16_t model_len;
+	uint8_t pad[6];
+};
+_Static_assert(sizeof(struct shm_log_row) == 72, "changed? bump SHM_LAYOUT");
+
 struct shm_batch {
 	_Atomic uint64_t state; /* enum shm_batch_state; SEALED stored last */
 	uint64_t seq;
 	uint64_t epoch;
 	uint64_t scan_gen; /* flush_gen this scan belongs to */
 	uint32_t n_records, n_idems;
-	uint32_t crc; /* of records and idems */
-	uint32_t pad;
+	uint32_t n_logs, log_bytes;
+	uint32_t crc; /* of records, idems and logs */
+	uint32_t n_logs_lost; /* claims of the dead among the slots */
+	uint64_t log_end;     /* its rows came from the slots before */
 	uint32_t idem_index[SHM_BATCH_IDEMS]; /* in SHM_R_IDEMS */
 	struct shm_idem_record idems[SHM_BATCH_IDEMS];
 	struct shm_record records[SHM_BATCH_RECORDS];
+	_Alignas(8) uint8_t logs[SHM_BATCH_LOG_BYTES]; /* struct shm_log_row */
 };
 
 /*
@@ -339,6 +365,26 @@ struct shm_idem {
 	uint8_t pad[24];
 };
 _Static_assert(sizeof(struct shm_idem) == 192, "changed? bump SHM_LAYOUT");
+
+/* ---- request log ------------------------------------------------------ */
+/*
+ * A ring of slots; a row takes as many as its model needs, one for up to 48
+ * bytes.  word, of the first slot of a row: lap:30 | slots:3 | kind:2 | owner
+ * slot:7 | owner spawn:22; the other slots of a row keep the word of a free
+ * one.  A slot of lap L is FREE(L) -> CLAIMED -> READY by the process that
+ * claimed it, and FREE(L+1) by the flusher when the row has been handed over
+ * (or its owner died).  Laps are only compared for equality.
+ */
+enum shm_log_kind { SHM_L_FREE, SHM_L_CLAIMED, SHM_L_READY };
+#define SHM_LOG_BODY 120
+struct shm_log_slot {
+	_Atomic uint64_t word;
+	uint8_t body[SHM_LOG_BODY];
+};
+_Static_assert(sizeof(struct shm_log_slot) == 128, "bump SHM_LAYOUT");
+_Static_assert(SHM_LOG_SLOTS * SHM_LOG_BODY >=
+		       sizeof(struct shm_log_row) + SHM_MODEL_MAX,
+	       "the longest model does not fit");
 
 /* ---- decision ring --------------------------------------------------- */
 struct shm_decision {

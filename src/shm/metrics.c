@@ -11,6 +11,7 @@ static const char *const names[] = {
 	"stripe_timeouts", "usage_cell_busy", "idempotent_replays",
 	"strict_timeouts", "flush_batches", "flush_rows", "flush_failures",
 	"flush_duplicates", "spool_records", "changes", "respawns",
+	"request_log_rows", "request_log_dropped", "flush_log_rows",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == SHM_C_COUNT,
 	       "a counter without a name");

@@ -34,6 +34,9 @@ enum shm_counter {
 	SHM_C_FLUSH_BATCHES, SHM_C_FLUSH_ROWS, SHM_C_FLUSH_FAILURES,
 	SHM_C_FLUSH_DUPLICATES, SHM_C_SPOOL_RECORDS, SHM_C_CHANGES,
 	SHM_C_RESPAWNS,
+	SHM_C_LOG_ROWS,	   /* put into the ring of the request log */
+	SHM_C_LOG_DROPPED, /* no room in it, or claimed by one who died */
+	SHM_C_FLUSH_LOGS,  /* in the table request_logs */
 	SHM_C_COUNT
 };
 _Static_assert(SHM_C_COUNT <= SHM_COUNTER_REASONS, "the page is full");

@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "shm/entry.h"
 #include "shm/extras.h"
+#include "shm/metrics.h"
+#include "shm/reqlog.h"
 #include "shm/segment.h"
 #include "shm/usage.h"
 #include "shm/window.h"
@@ -257,6 +259,9 @@ static enum tl_status copy_all(struct shm *src, struct shm *dst,
 	if (st == TL_OK) {
 		copy_windows(src, dst);
 		copy_idems(src, dst);
+		/* a smaller ring drops what it can not hold, counted here */
+		dst->my_metrics = &dst->metrics[SHM_SLOT_MASTER];
+		shm_reqlog_copy(src, dst);
 	}
 	tl_free(extras_map);
 	tl_free(user_map);

@@ -90,7 +90,8 @@ static void plan_regions(const struct shm_sizes *z, struct shm_constants *k)
 	region(k, SHM_R_RING, sizeof(struct shm_decision),
 	       pow2_at_least(z->decision_ring));
 	region(k, SHM_R_IDEMS, sizeof(struct shm_idem), idems);
-	region(k, SHM_R_REQUEST_LOG, 0, 0);
+	region(k, SHM_R_REQUEST_LOG, sizeof(struct shm_log_slot),
+	       z->request_log == 0 ? 0 : pow2_at_least(z->request_log));
 	k->window_ms = z->window_ms;
 }
 
@@ -156,6 +157,7 @@ static struct shm *views_new(uint8_t *base, bool read_only)
 	s->batches = at(base, k, SHM_R_BATCHES);
 	s->ring = at(base, k, SHM_R_RING);
 	s->idems = at(base, k, SHM_R_IDEMS);
+	s->logs = at(base, k, SHM_R_REQUEST_LOG);
 	s->n_keys = k->regions[SHM_R_KEYS].count;
 	s->n_users = k->regions[SHM_R_USERS].count;
 	s->n_extras = k->regions[SHM_R_EXTRAS].count;
@@ -165,6 +167,9 @@ static struct shm *views_new(uint8_t *base, bool read_only)
 	s->n_dirty_words = k->regions[SHM_R_DIRTY].count;
 	s->n_ring = k->regions[SHM_R_RING].count;
 	s->n_idems = k->regions[SHM_R_IDEMS].count;
+	s->n_logs = k->regions[SHM_R_REQUEST_LOG].count;
+	s->log_shift =
+		s->n_logs == 0 ? 0 : (uint32_t)__builtin_ctz(s->n_logs);
 	s->total_bytes = k->total_bytes;
 	s->read_only = read_only;
 	return s;

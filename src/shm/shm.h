@@ -20,6 +20,7 @@
 struct shm_sizes {
 	uint32_t max_keys, max_users, max_addresses, max_windows;
 	uint32_t decision_ring, idempotency;
+	uint32_t request_log; /* slots, a power of two; 0: no rows */
 	uint32_t window_ms;
 };
 
@@ -40,8 +41,10 @@ struct shm {
 	struct shm_batch *batches;
 	struct shm_decision *ring;
 	struct shm_idem *idems;
+	struct shm_log_slot *logs;
 	uint32_t n_keys, n_users, n_extras, n_negative, n_addresses;
 	uint32_t n_windows, n_ring, n_idems, n_dirty_words;
+	uint32_t n_logs, log_shift; /* n_logs is 1 << log_shift, or 0 */
 	uint64_t total_bytes;
 	bool read_only;
 	/* of this process, set by shm_slot_take */
@@ -51,7 +54,7 @@ struct shm {
 };
 
 uint64_t shm_bytes_needed(const struct shm_sizes *z);
-void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v1" */
+void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v2" */
 
 enum shm_found {
 	SHM_FOUND_NONE,	 /* made fresh */

@@ -38,6 +38,8 @@ struct shm_scan {
 	bool full;	    /* all keys, not only dirty ones */
 	uint32_t next_word; /* where the next batch goes on */
 	uint32_t next_idem_word;
+	uint64_t log_until; /* rows before it belong to this scan */
+	bool no_logs; /* the caller's: rows of request_logs stay behind */
 	bool done;
 };
 /*

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "shm/dirty.h"
 #include "shm/entry.h"
+#include "shm/reqlog.h"
 #include "shm/stripe.h"
 #include "shm/usage.h"
 
@@ -219,6 +220,8 @@ enum tl_status shm_verify(struct shm *s, struct tl_err *err)
 		st = check_table(s, &t, "extra", keep_none, err);
 	if (st == TL_OK)
 		st = check_names(s, err);
+	if (st == TL_OK)
+		st = shm_reqlog_verify(s, err);
 	if (st != TL_OK)
 		return st;
 	for (i = 0; i < SHM_SLOTS; i++)

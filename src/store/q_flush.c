@@ -38,23 +38,28 @@ enum tl_status q_flush_node_open(struct pg *pg,
 	return pg_one(pg, &flush_node_open_statement, params, arena, row_r, err);
 }
 
-static const uint32_t flush_apply_oids[] = { 25, 20, 20, 16, 2951, 2951, 1182, 1016, 1016, 1016, 1016, 2951, 1009, 1001, 1182, 1016, 1016, 1016, 1016, 1016, 1016 };
+static const uint32_t flush_apply_oids[] = { 25, 20, 20, 16, 2951, 2951, 1182, 1016, 1016, 1016, 1016, 2951, 1009, 1001, 1182, 1016, 1016, 1016, 1016, 1016, 1016, 1082, 2951, 2951, 1009, 1016, 1016, 1016, 1016, 1016, 1182 };
 static const struct pg_column flush_apply_columns[] = {
 	{ .type = PG_TEXT,
 	  .offset = offsetof(struct q_flush_apply_row, outcome) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_flush_apply_row, logs_added) },
 };
 static const struct pg_statement flush_apply_statement = {
 	.name = "flush_apply",
 	.sql =
-		"SELECT tallyd.flush_apply($1, $2, $3, $4,\n"
+		"SELECT a.outcome AS \"outcome!\", a.logs_added AS \"logs_added!\"\n"
+		"  FROM tallyd.flush_apply($1, $2, $3, $4,\n"
 		"\t$5, $6, $7, $8, $9, $10, $11,\n"
 		"\t$12, $13, $14, $15,\n"
 		"\t$16, $17, $18, $19, $20,\n"
-		"\t$21) AS \"outcome!\"",
+		"\t$21, $22, $23, $24, $25,\n"
+		"\t$26, $27, $28, $29,\n"
+		"\t$30, $31) AS a",
 	.param_oids = flush_apply_oids,
-	.n_params = 21,
+	.n_params = 31,
 	.columns = flush_apply_columns,
-	.n_columns = 1,
+	.n_columns = 2,
 	.row_bytes = sizeof(struct q_flush_apply_row),
 };
 
@@ -85,9 +90,48 @@ enum tl_status q_flush_apply(struct pg *pg,
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_limits },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_requests },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->idem_at_us },
+		{ .type = PG_DATE, .i4 = p->log_since_day },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->log_user_ids },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->log_key_ids },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->log_models },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_prompt_tokens },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_completion_tokens },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_credits },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_costs },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_at_us },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_DATE), .array = p->log_days },
 	};
 
 	return pg_one(pg, &flush_apply_statement, params, arena, row_r, err);
+}
+
+static const uint32_t request_logs_keep_oids[] = { 1082, 1082 };
+static const struct pg_column request_logs_keep_columns[] = {
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_request_logs_keep_row, outcome) },
+};
+static const struct pg_statement request_logs_keep_statement = {
+	.name = "request_logs_keep",
+	.sql =
+		"SELECT tallyd.request_logs_keep($1, $2) AS \"outcome!\"",
+	.param_oids = request_logs_keep_oids,
+	.n_params = 2,
+	.columns = request_logs_keep_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_request_logs_keep_row),
+};
+
+enum tl_status q_request_logs_keep(struct pg *pg,
+		const struct q_request_logs_keep_params *p,
+		struct tl_arena *arena, struct q_request_logs_keep_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_DATE, .i4 = p->day },
+		{ .type = PG_DATE, .i4 = p->since_day },
+	};
+
+	return pg_one(pg, &request_logs_keep_statement, params, arena, row_r, err);
 }
 
 static const uint32_t idempotency_find_oids[] = { 2950, 25, 1184 };

@@ -62,18 +62,47 @@ struct q_flush_apply_params {
 	struct pg_array idem_limits; /* of int64_t */
 	struct pg_array idem_requests; /* of int64_t */
 	struct pg_array idem_at_us; /* of int64_t */
+	int32_t log_since_day;
+	struct pg_array log_user_ids; /* of struct tl_uuid */
+	struct pg_array log_key_ids; /* of struct tl_uuid */
+	struct pg_array log_models; /* of struct tl_str */
+	struct pg_array log_prompt_tokens; /* of int64_t */
+	struct pg_array log_completion_tokens; /* of int64_t */
+	struct pg_array log_credits; /* of int64_t */
+	struct pg_array log_costs; /* of int64_t */
+	struct pg_array log_at_us; /* of int64_t */
+	struct pg_array log_days; /* of int32_t */
 };
 struct q_flush_apply_row {
 	struct tl_str outcome;
+	int64_t logs_added;
 };
 /*
- * Applies one batch: 'applied' or 'duplicate'.  Arrays of a group have equal
- * length.  replay: from a spool, so a replaced epoch is welcome.
+ * Applies one batch: 'applied' or 'duplicate', and how many rows of
+ * request_logs were added.  Arrays of a group have equal length.  replay:
+ * from a spool, so a replaced epoch is welcome.  log_since: older rows are
+ * skipped.
  * SQLSTATE TL001: a batch before is missing; TL002: epoch was replaced.
  */
 enum tl_status q_flush_apply(struct pg *pg,
 		const struct q_flush_apply_params *p,
 		struct tl_arena *arena, struct q_flush_apply_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_request_logs_keep_params {
+	int32_t day;
+	int32_t since_day;
+};
+struct q_request_logs_keep_row {
+	struct tl_str outcome;
+};
+/*
+ * Partitions of that day's week and the next, and the oldest that ends before
+ * `since` dropped: 'dropped', 'done', 'busy' (try again later).
+ */
+enum tl_status q_request_logs_keep(struct pg *pg,
+		const struct q_request_logs_keep_params *p,
+		struct tl_arena *arena, struct q_request_logs_keep_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_idempotency_find_params {

@@ -156,6 +156,10 @@ static void print_flush(struct tallyctl *t, const struct doc *o)
 		     number(p, "keys"), number(p, "credits"),
 		     number(p, "requests"), number(f, "batches"),
 		     number(f, "rows"), number(f, "failures"));
+	(void)printf("requests  log rows waiting: %" PRId64 ", written: %" PRId64
+		     ", dropped: %" PRId64 "\n",
+		     number(p, "log_rows"), number(f, "log_rows"),
+		     number(f, "logs_dropped"));
 	(void)printf("database  %s%s\n",
 		     doc_get(o, "database_up")->boolean ? "up" : "away",
 		     doc_get(o, "running")->boolean ? "" : ", when last seen");

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "shm/entries.h"
 #include "shm/metrics.h"
+#include "shm/reqlog.h"
 #include "shm/usage.h"
 
 static void set_u(struct tl_arena *a, struct doc *o, const char *name,
@@ -143,6 +144,7 @@ const struct doc *view_flush(const struct shm *s, struct tl_arena *a)
 	set_u(a, p, "credits", pending[SHM_CREDITS]);
 	set_u(a, p, "requests", pending[SHM_REQUESTS]);
 	doc_set(a, p, "cost_usd", doc_usd(a, pending[SHM_COST]));
+	set_u(a, p, "log_rows", shm_reqlog_pending(s));
 	set_u(a, o, "level", atomic_load(&h->flush_level));
 	set_age(a, o, "last_scan_age_ms", atomic_load(&h->last_scan_mono_ms));
 	set_age(a, o, "last_commit_age_ms",
@@ -155,6 +157,8 @@ const struct doc *view_flush(const struct shm *s, struct tl_arena *a)
 	set_u(a, o, "next_seq", atomic_load(&h->next_seq));
 	set_u(a, o, "strict_waiting", shm_strict_waiting(s));
 	set_u(a, o, "usage_dropped", atomic_load(&h->usage_dropped));
+	set_u(a, o, "log_rows", shm_counter_sum(s, SHM_C_FLUSH_LOGS));
+	set_u(a, o, "logs_dropped", shm_counter_sum(s, SHM_C_LOG_DROPPED));
 	return o;
 }
 

@@ -234,7 +234,7 @@ START_TEST(first_answer_survives_the_loss_of_the_segment)
 	record(KEY_PRO, "{\"credits\":4}", "k1");
 	first = tl_strdup(r.body);
 	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
-	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v1", d->instance);
+	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v2", d->instance);
 	ck_assert_int_eq(unlink(path), 0); /* as after a reboot */
 	fixture_again();
 

@@ -10,6 +10,7 @@
 
 #include "app/metering/metering.h"
 #include "shm/metrics.h"
+#include "shm/reqlog.h"
 #include "shm/usage.h"
 #include "store/q_flush.h"
 
@@ -56,6 +57,7 @@ const struct shape RECORD_REPLY_SHAPE = { "UsageRecorded", 0, reply_fields };
 
 struct record_call {
 	struct decide_in in;
+	struct record_body body;
 	struct tl_str name; /* Idempotency-Key; len 0: none */
 	uint8_t body_hash[16];
 };
@@ -94,6 +96,25 @@ static void replay(struct req *req, const struct shm_answer *a,
 	reply_answer(req, a);
 }
 
+/* After the charge: a kill in between leaves a charge without a row, never
+ * the other way round. */
+static void log_row(struct req *req, const struct record_call *c)
+{
+	struct shm *s = req_decide(req)->shm;
+	struct shm_log_row row = {
+		.created_us = shm_wall_us(s, c->in.mono_ns),
+		.day = req->d.day,
+		.credits = c->in.cost,
+		.cost_micro_usd = c->in.cost_micro_usd,
+		.prompt_tokens = (uint32_t)c->body.prompt_tokens,
+		.completion_tokens = (uint32_t)c->body.completion_tokens,
+	};
+
+	memcpy(row.user_id, req->d.user_id.b, sizeof(row.user_id));
+	memcpy(row.key_id, req->d.key_id.b, sizeof(row.key_id));
+	(void)shm_reqlog_append(s, &row, c->body.model);
+}
+
 /* index SHM_NONE: no idempotency record. */
 static void charge(struct req *req, const struct record_call *c,
 		   uint32_t index)
@@ -117,6 +138,9 @@ static void charge(struct req *req, const struct record_call *c,
 		.daily_limit = req->d.credits_limit,
 		.request_count = req->d.request_count,
 	};
+	if (req->d.charged)
+		log_row(req, c);
+	/* then only: strict answers wait for the row's commit as well */
 	req_charged(req, &req->d);
 	if (index != SHM_NONE)
 		shm_idem_done(s, index, &a, req->commit_gen);
@@ -222,12 +246,12 @@ static bool name_ok(struct tl_str name)
 static bool read_call(struct req *req, struct record_call *c)
 {
 	const struct conf *conf = req_conf(req);
-	struct record_body body = {
+	uint8_t hash[32];
+
+	c->body = (struct record_body){
 		.credits = conf->metering.request_cost_credits,
 		.model = TL_STR("unknown"),
 	};
-	uint8_t hash[32];
-
 	c->name = req_header(req, "Idempotency-Key");
 	if (c->name.ptr != NULL && !name_ok(c->name)) {
 		req_fail(req, 400, "bad_request",
@@ -235,17 +259,18 @@ static bool read_call(struct req *req, struct record_call *c)
 			 "-");
 		return false;
 	}
-	if (!req_body(req, &body))
+	if (!req_body(req, &c->body))
 		return false;
 	c->in = (struct decide_in){
 		.flags = DECIDE_CHARGE | DECIDE_ADDRESS_KNOWN,
 		.digest_given = true,
 		.digest = req->d.digest,
 		.client = req->client,
-		.cost = (uint32_t)body.credits,
+		.cost = (uint32_t)c->body.credits,
 		.cost_micro_usd = tally_cost_micro_usd(
-			&conf->cost, body.model, (uint32_t)body.prompt_tokens,
-			(uint32_t)body.completion_tokens),
+			&conf->cost, c->body.model,
+			(uint32_t)c->body.prompt_tokens,
+			(uint32_t)c->body.completion_tokens),
 		.mono_ns = req->start_mono_ns,
 	};
 	if (c->name.len > 0) {

@@ -96,6 +96,13 @@ static const struct row rows[] = {
 	  "Changes of keys, users, plans and limits taken in." },
 	{ SHM_C_RESPAWNS, "tallyd_process_respawns_total", NULL,
 	  "Processes the master started anew." },
+	{ SHM_C_LOG_ROWS, "tallyd_request_log_rows_total", NULL,
+	  "Rows of the request log that were taken in." },
+	{ SHM_C_LOG_DROPPED, "tallyd_request_log_dropped_total", NULL,
+	  "Rows of the request log lost: no room, or their writer was "
+	  "killed." },
+	{ SHM_C_FLUSH_LOGS, "tallyd_flush_log_rows_total", NULL,
+	  "Rows of the request log written to the database." },
 };
 /* clang-format on */
 

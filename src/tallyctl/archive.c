@@ -292,8 +292,9 @@ static enum tl_status read_ends(struct archive *a, uint64_t size,
 		return st;
 	if (memcmp(t->magic, MAGIC_END, sizeof(t->magic)) != 0)
 		return tl_err_set(err, TL_BROKEN, "its end is missing");
-	if (t->version != head.version || t->bytes > CONTENTS_MAX ||
-	    t->offset > size || t->offset + t->bytes + sizeof(*t) != size)
+	if (t->version != head.version || t->zero != 0 || head.zero != 0 ||
+	    t->bytes > CONTENTS_MAX || t->offset > size ||
+	    t->offset + t->bytes + sizeof(*t) != size)
 		return tl_err_set(err, TL_BROKEN, "its last bytes are damaged");
 	return TL_OK;
 }

@@ -1,6 +1,7 @@
 #include "app/app.h"
 
 #include "app/admin/admin.h"
+#include "app/admin/admin_status.h"
 #include "app/admin/admin_tokens.h"
 #include "app/docs/docs.h"
 #include "app/gate/gate.h"
@@ -9,6 +10,7 @@
 #include "app/system/system.h"
 
 const struct route *const APP_TABLES[] = {
-	ADMIN_ROUTES,    ADMIN_TOKENS_ROUTES, DOCS_ROUTES, GATE_ROUTES, KEYS_ROUTES,
+	ADMIN_ROUTES,    ADMIN_STATUS_ROUTES, ADMIN_TOKENS_ROUTES,
+	DOCS_ROUTES,     GATE_ROUTES,         KEYS_ROUTES,
 	METERING_ROUTES, SYSTEM_ROUTES,       NULL
 };

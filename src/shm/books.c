@@ -169,27 +169,29 @@ bool shm_books_mark(const struct shm *s, uint64_t *mark_r)
 	return next == atomic_load(&s->head->next_seq);
 }
 
-static bool add_pending(const struct shm_key *k, uint32_t day,
-			struct shm_sum *sum)
+static void add_key(const struct shm_key *k, uint32_t day,
+		    struct shm_books *sum)
 {
-	bool any = false;
+	bool pending = false;
 
 	for (uint32_t p = 0; p < SHM_PERIODS; p++)
 		for (uint32_t m = 0; m < SHM_METRICS; m++) {
+			/* flushed first: it never passes the cell */
 			uint64_t f = atomic_load(&k->flushed[p][m]);
 			uint64_t c = atomic_load(&k->cell[p][m]);
-			uint64_t left = shm_count_of(c) -
-					shm_count_in(f, shm_period_of(c));
+			uint64_t sent = shm_count_in(f, shm_period_of(c));
 
-			any |= left != 0;
-			if (shm_period_of(c) == (day & 0xfffff))
-				sum->n[m] += left;
+			pending |= shm_count_of(c) != sent;
+			if (shm_period_of(c) != (day & 0xfffff))
+				continue;
+			sum->counted.n[m] += shm_count_of(c);
+			sum->delivered.n[m] += sent;
 		}
-	return any;
+	sum->pending_keys += pending;
 }
 
-bool shm_books_page(struct shm *s, uint32_t day, uint32_t max, uint32_t *next,
-		    struct shm_sum *sum, uint64_t *rows_r)
+bool shm_books_page(const struct shm *s, uint32_t day, uint32_t max,
+		    uint32_t *next, struct shm_books *sum)
 {
 	uint32_t fresh = (uint32_t)atomic_load(&s->head->key_fresh);
 	uint32_t end;
@@ -199,6 +201,6 @@ bool shm_books_page(struct shm *s, uint32_t day, uint32_t max, uint32_t *next,
 	end = fresh - *next < max ? fresh : *next + max;
 	/* FREE entries have nothing pending, those being made have no counts */
 	for (; *next < end; (*next)++)
-		*rows_r += add_pending(&s->keys[*next], day, sum);
+		add_key(&s->keys[*next], day, sum);
 	return end < fresh;
 }

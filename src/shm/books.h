@@ -48,12 +48,16 @@ bool shm_books_delivered(struct shm *s, const struct tally_digest *keys,
  * same no `flushed` moves, and the last number handed over is *mark_r.
  */
 bool shm_books_mark(const struct shm *s, uint64_t *mark_r) TL_MUST_CHECK;
+/* Of all keys. */
+struct shm_books {
+	struct shm_sum counted, delivered; /* of one day */
+	uint64_t pending_keys;		   /* with anything on its way */
+};
 /*
- * Adds cell - flushed of the day over the entries [*next, *next + max), moves
- * *next on; *rows_r counts entries with anything pending, of any day.  False:
- * there are no more.
+ * Adds the entries [*next, *next + max) and moves *next on.  False: there are
+ * no more.
  */
-bool shm_books_page(struct shm *s, uint32_t day, uint32_t max, uint32_t *next,
-		    struct shm_sum *sum, uint64_t *rows_r);
+bool shm_books_page(const struct shm *s, uint32_t day, uint32_t max,
+		    uint32_t *next, struct shm_books *sum);
 
 #endif

@@ -5,6 +5,10 @@
 BUILD_PACKAGES=(gcc make autoconf automake pkg-config libc6-dev libevent-dev
 	libpq-dev libmsgpack-dev libjson-c-dev libssl-dev libinih-dev curl)
 
+# The viewer at /docs/api comes from npm; a node that is there already, by
+# whatever way, brings it along.
+command -v npm >/dev/null || BUILD_PACKAGES+=(npm)
+
 die() {
 	echo "${0##*/}: $*" >&2
 	exit 1

@@ -254,6 +254,12 @@ bool http_etag_matches(struct req *req, struct tl_str body);
 bool http_is_admin(const struct conf *conf, struct tl_str email);
 /* The database is unreachable or the flusher late: `degraded` in replies. */
 bool req_degraded(struct req *req);
+/*
+ * One file of a directory below the web directory, for browsers: read at the
+ * first request and kept by the worker, with ETag and the headers that keep a
+ * page to its own origin.  Only names that are there; 404 for any other.
+ */
+void req_reply_file(struct req *req, const char *dir, struct tl_str name);
 /* The OpenAPI description of all tables, as JSON; made at the first call and
  * kept by the worker. */
 struct tl_str req_description(struct req *req);

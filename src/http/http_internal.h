@@ -20,6 +20,7 @@ struct http_accesslog;
 struct http_address;
 struct http_loads;
 struct http_profiles;
+struct http_static;
 struct http_strict;
 struct router;
 
@@ -95,6 +96,7 @@ struct http {
 	struct router *router;
 	const struct route *const *tables;
 	struct tl_buf description; /* describe.c; empty until asked for */
+	struct http_static *statics; /* static.c; directories that were read */
 	struct http_accesslog *accesslog; /* NULL: off */
 	struct http_loads *loads;
 	struct http_profiles *profiles;
@@ -226,6 +228,9 @@ void http_loads_deinit(struct http *h);
 
 /* live.c */
 void http_flusher_wake(struct http *h);
+
+/* static.c */
+void http_static_deinit(struct http *h);
 
 /* profile.c */
 void http_profiles_init(struct http *h);

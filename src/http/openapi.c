@@ -44,7 +44,8 @@ unsigned openapi_errors(const struct route *r)
 	if (r->auth == AUTH_KEY || r->auth == AUTH_ADMIN ||
 	    r->auth == AUTH_SELF)
 		e |= OPENAPI_401 | OPENAPI_403;
-	if (has_param(r))
+	/* a page may not have been installed */
+	if (has_param(r) || (r->out == NULL && r->auth == AUTH_NONE))
 		e |= OPENAPI_404;
 	if ((r->flags & ROUTE_CONFLICTS) != 0)
 		e |= OPENAPI_409;
@@ -275,6 +276,8 @@ static void path_parameters(struct make *m, const char *path, struct doc *all)
 			o = parameter(m, name, "path", true,
 				      "the path that is asked about; may hold "
 				      "slashes");
+		} else if (strcmp(name, "file") == 0) {
+			o = parameter(m, name, "path", true, "its name");
 		} else {
 			set(m, schema, "format", "uuid");
 			o = parameter(m, name, "path", true, "which one");

@@ -223,6 +223,7 @@ void http_free(struct http **hp)
 		event_free(h->relisten);
 	tl_buf_deinit(&h->head);
 	tl_buf_deinit(&h->description);
+	http_static_deinit(h);
 	tl_free(h->listeners);
 	tl_freep(hp);
 }

@@ -65,6 +65,7 @@ demo_up() {
 	} >"$TALLYD_CONF"
 	PATH=$demo_build:$PATH
 	export TALLYD_URL TALLYD_CONF TALLYD_DEMO_KEY PATH
+	export TALLY_WEBDIR=${TALLY_WEBDIR:-$demo_build/web}
 	export TALLY_DATADIR=${TALLY_DATADIR:-$demo_srcdir/db}
 	tallyd -c "$TALLYD_CONF" >"$demo_dir/log" 2>&1 </dev/null &
 	demo_pid=$!

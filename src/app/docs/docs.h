@@ -1,5 +1,5 @@
 /*
- * docs.h - the API's description, for programs.
+ * docs.h - the API's description, for programs and for people.
  */
 #ifndef TALLY_APP_DOCS_DOCS_H
 #define TALLY_APP_DOCS_DOCS_H

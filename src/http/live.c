@@ -54,12 +54,13 @@ enum tl_status http_policy_live(struct http *h, struct tl_err *err)
 
 /* One try; TL_BUSY: again. */
 typedef enum tl_status (*take_fn)(struct http *h, const void *what,
-				  struct tl_arena *arena, struct tl_err *err);
+				  uint64_t change_gen, struct tl_arena *arena,
+				  struct tl_err *err);
 
 static enum tl_status take_user(struct http *h, const void *what,
-				struct tl_arena *arena, struct tl_err *err)
+				uint64_t change_gen, struct tl_arena *arena,
+				struct tl_err *err)
 {
-	uint64_t gen = shm_change_gen(h->shm);
 	struct tally_user_row *rows;
 	enum tl_status st;
 	uint32_t n;
@@ -68,14 +69,14 @@ static enum tl_status take_user(struct http *h, const void *what,
 				  (int32_t)shm_day(h->shm, tl_mono_ns()), arena,
 				  &rows, &n, err);
 	if (st == TL_OK && n > 0)
-		st = shm_user_change(h->shm, &rows[0], gen, err);
+		st = shm_user_change(h->shm, &rows[0], change_gen, err);
 	return st == TL_NOT_FOUND ? TL_OK : st; /* loads it when it comes */
 }
 
 static enum tl_status take_key(struct http *h, const void *what,
-			       struct tl_arena *arena, struct tl_err *err)
+			       uint64_t change_gen, struct tl_arena *arena,
+			       struct tl_err *err)
 {
-	uint64_t gen = shm_change_gen(h->shm);
 	const struct tally_digest *digest = what;
 	bool held, policy_missing = false;
 	struct tally_key_row row;
@@ -89,7 +90,8 @@ static enum tl_status take_key(struct http *h, const void *what,
 	shm_enter(h->shm);
 	held = shm_key_find(h->shm, digest) != SHM_NONE;
 	if (held)
-		st = shm_key_take_in(h->shm, &row, gen, &policy_missing, err);
+		st = shm_key_take_in(h->shm, &row, change_gen, &policy_missing,
+				     err);
 	shm_leave(h->shm);
 	return st;
 }
@@ -97,21 +99,25 @@ static enum tl_status take_key(struct http *h, const void *what,
 static enum tl_status take(struct http *h, take_fn fn, const void *what,
 			   struct tl_err *err)
 {
-	uint64_t until_ms = tl_mono_ms() + LIVE_MAX_MS;
+	uint64_t until_ms = tl_mono_ms() + LIVE_MAX_MS, gen;
 	struct tl_arena arena;
 	enum tl_status st;
 
 	shm_change_begin(h->shm);
 	for (;;) {
+		gen = shm_change_gen(h->shm);
 		tl_arena_init(&arena);
-		st = fn(h, what, &arena, err);
+		st = fn(h, what, gen, &arena, err);
 		tl_arena_deinit(&arena);
 		if (st != TL_BUSY || tl_mono_ms() >= until_ms)
 			return st;
-		/* its plan may be one that the segment does not know yet */
-		(void)shm_refresh_want(h->shm);
-		http_flusher_wake(h);
-		st = co_sleep_ms(AGAIN_MS, err);
+		/* Nobody came in between: it is the plan that is not known
+		 * yet.  Reading plans raises the number as well, so asking for
+		 * it at each try would be a race that nobody wins. */
+		if (shm_change_gen(h->shm) == gen)
+			st = http_policy_live(h, err);
+		else
+			st = co_sleep_ms(AGAIN_MS, err);
 		if (st != TL_OK)
 			return st;
 	}

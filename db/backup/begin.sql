@@ -30,6 +30,9 @@ CREATE TEMP TABLE tail_usage (user_id UUID, key_id UUID, date DATE,
 CREATE TEMP TABLE tail_answer (key_id UUID, idem_key TEXT, body_hash BYTEA,
 	day DATE, credits BIGINT, cost BIGINT, used BIGINT, daily_limit BIGINT,
 	requests BIGINT, at_ms BIGINT) ON COMMIT DROP;
+CREATE TEMP TABLE tail_log (user_id UUID, key_id UUID, model TEXT,
+	prompt INT, completion INT, credits INT, cost BIGINT, at_us BIGINT,
+	date DATE) ON COMMIT DROP;
 
 DO $$
 DECLARE

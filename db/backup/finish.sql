@@ -39,6 +39,20 @@ SELECT key_id, idem_key, body_hash, day, credits, cost, used, daily_limit,
  ORDER BY at_ms
 ON CONFLICT DO NOTHING;
 
+SELECT tallyd.request_logs_ensure(w.day)
+  FROM (SELECT DISTINCT date_trunc('week', ('epoch'::timestamptz
+		+ at_us * INTERVAL '1 microsecond') AT TIME ZONE 'UTC')::date
+		AS day
+	  FROM pg_temp.tail_log) w;
+INSERT INTO public.request_logs (user_id, key_id, model, prompt_tokens,
+	completion_tokens, credits, cost_micro_usd, created_at, date)
+SELECT t.user_id, t.key_id, t.model, t.prompt, t.completion, t.credits,
+       t.cost, 'epoch'::timestamptz + t.at_us * INTERVAL '1 microsecond',
+       t.date
+  FROM pg_temp.tail_log t
+  JOIN public.users u ON u.user_id = t.user_id
+  JOIN public.api_keys k ON k.key_id = t.key_id;
+
 -- This is another database than the one that was copied: they count on side
 -- by side from here, or the old one is gone.  A segment or a spool of the old
 -- one must never deliver to this one, so it gets a name of its own.

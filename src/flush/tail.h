@@ -31,6 +31,12 @@
  * Each border is a maximum of numbers that only grow, so it does not matter
  * when exactly each of them was read.
  *
+ * Rows of the request log carry no such numbers.  For their sake all is read
+ * again when a batch was sealed or confirmed in between, which is rare: in
+ * front of a lock there is one batch on its way and no second.  Then they are
+ * in the snapshot, in the spool, in a sealed slot beyond both, or in the ring
+ * behind what the slots hold.
+ *
  * Files are open from then on: that they are delivered and removed once the
  * lock is gone takes nothing away.
  *
@@ -63,6 +69,9 @@ struct tail_sink {
 	/* One answer may come twice. */
 	enum tl_status (*idem)(void *arg, const struct shm_idem_record *r,
 			       struct tl_err *err);
+	/* The model stands behind it: shm_log_model. */
+	enum tl_status (*log)(void *arg, const struct shm_log_row *r,
+			      struct tl_err *err);
 };
 
 /*

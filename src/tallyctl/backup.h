@@ -10,6 +10,7 @@
 #define BACKUP_TABLE  "table "     /* a part is "table " and what to COPY */
 #define BACKUP_USAGE  "tail usage" /* what has not reached the database */
 #define BACKUP_ANSWER "tail answers"
+#define BACKUP_LOG    "tail logs"
 
 /* db/backup/NAME.sql. */
 enum tl_status backup_file(struct tallyctl *t, struct bulk *b, const char *name,

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/paths.h"
 #include "flush/tail.h"
+#include "shm/reqlog.h"
 #include "tallyctl/archive.h"
 #include "tallyctl/backup.h"
 #include "tallyctl/db.h"
@@ -40,8 +41,8 @@ struct backup {
 	bool has_segment;
 	uint64_t rows, tail_rows, tail_credits, tail_requests;
 	uint64_t bytes;
-	struct tl_buf answers; /* of the tail, rows of COPY */
-	uint64_t n_answers;
+	struct tl_buf answers, logs; /* of the tail, rows of COPY */
+	uint64_t n_answers, n_logs;
 };
 
 enum tl_status backup_file(struct tallyctl *t, struct bulk *b, const char *name,
@@ -309,11 +310,42 @@ static enum tl_status put_answer(void *arg, const struct shm_idem_record *r,
 	return TL_OK;
 }
 
+static enum tl_status put_log(void *arg, const struct shm_log_row *r,
+			      struct tl_err *err)
+{
+	struct backup *b = arg;
+
+	(void)err;
+	add_uuid(&b->logs, r->user_id);
+	add_uuid(&b->logs, r->key_id);
+	bulk_add_text(&b->logs, shm_log_model(r));
+	tl_buf_addf(&b->logs,
+		    "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu64
+		    "\t%" PRId64 "\t",
+		    r->prompt_tokens, r->completion_tokens, r->credits,
+		    r->cost_micro_usd, r->created_us);
+	add_day(&b->logs, r->day);
+	b->logs.ptr[b->logs.len - 1] = '\n';
+	b->n_logs++;
+	return TL_OK;
+}
+
+static enum tl_status put_text(struct backup *b, const char *name,
+			       const struct tl_buf *rows, uint64_t n,
+			       struct tl_err *err)
+{
+	enum tl_status st = archive_begin(b->out, name, err);
+
+	if (st == TL_OK)
+		st = archive_add(b->out, rows->ptr, rows->len, err);
+	return st == TL_OK ? archive_end(b->out, n, err) : st;
+}
+
 static enum tl_status put_tail(struct backup *b, struct tl_err *err)
 {
-	const struct tail_sink to = { .arg = b,
-				      .usage = put_usage,
-				      .idem = put_answer };
+	const struct tail_sink to = {
+		.arg = b, .usage = put_usage, .idem = put_answer, .log = put_log
+	};
 	enum tl_status st;
 
 	st = archive_begin(b->out, BACKUP_USAGE, err);
@@ -322,10 +354,9 @@ static enum tl_status put_tail(struct backup *b, struct tl_err *err)
 	if (st == TL_OK)
 		st = archive_end(b->out, b->tail_rows, err);
 	if (st == TL_OK)
-		st = archive_begin(b->out, BACKUP_ANSWER, err);
-	if (st == TL_OK)
-		st = archive_add(b->out, b->answers.ptr, b->answers.len, err);
-	return st == TL_OK ? archive_end(b->out, b->n_answers, err) : st;
+		st = put_text(b, BACKUP_ANSWER, &b->answers, b->n_answers, err);
+	return st == TL_OK ? put_text(b, BACKUP_LOG, &b->logs, b->n_logs, err)
+			   : st;
 }
 
 /* ---- the contents ---- */
@@ -511,6 +542,7 @@ enum exit_status cmd_backup(struct tallyctl *t)
 	if (ctl_flag(t->args, "verify"))
 		return verify(t, b.path);
 	tl_buf_init(&b.answers);
+	tl_buf_init(&b.logs);
 	if (t->conf->database.url[0] == '\0' &&
 	    daemon_ask(t, "database", ASK_MS, &result, &err) ==
 		    TL_UNAVAILABLE) {
@@ -521,5 +553,6 @@ enum exit_status cmd_backup(struct tallyctl *t)
 			ex = backup_from(&b, url);
 	}
 	tl_buf_deinit(&b.answers);
+	tl_buf_deinit(&b.logs);
 	return ex;
 }

@@ -98,7 +98,8 @@ static enum tl_status check_file(struct restore *r, struct tl_err *err)
 	enum tl_status st = archive_verify(&r->a, err);
 
 	if (st == TL_OK && (archive_find(&r->a, BACKUP_USAGE) == NULL ||
-			    archive_find(&r->a, BACKUP_ANSWER) == NULL))
+			    archive_find(&r->a, BACKUP_ANSWER) == NULL ||
+			    archive_find(&r->a, BACKUP_LOG) == NULL))
 		st = tl_err_set(err, TL_BROKEN, "its tail is missing");
 	return st == TL_OK ? check_schema(r, err) : st;
 }
@@ -209,6 +210,9 @@ static enum tl_status load(struct restore *r, struct tl_err *err)
 	if (st == TL_OK)
 		st = copy_part(r, archive_find(&r->a, BACKUP_ANSWER),
 			       "pg_temp.tail_answer", err);
+	if (st == TL_OK)
+		st = copy_part(r, archive_find(&r->a, BACKUP_LOG),
+			       "pg_temp.tail_log", err);
 	if (st == TL_OK)
 		st = backup_file(r->t, r->db, "finish", &rows, err);
 	if (st == TL_OK && rows.n == 1)

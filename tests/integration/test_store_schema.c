@@ -100,11 +100,51 @@ START_TEST(seed_runs_twice_and_keeps_what_is_there)
 
 	ck_assert_int_eq(sql_num(db, "SELECT sum(credits_used)::int"
 				     " FROM daily_usage"),
-			 600);
+			 3 * 30 * 200);
 	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM api_keys"), 3);
 	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM users"
 				     " WHERE status = 'active'"),
 			 0);
+	tl_free(seed);
+}
+END_TEST
+
+/* What a dashboard shows of one day must not differ from widget to widget. */
+START_TEST(seed_requests_add_up_to_the_days)
+{
+	char *seed = store_fixture_file("db/seed/demo.sql");
+	int64_t rows;
+
+	ck_ok(migrate_run_file(db, seed, &err));
+
+	ck_assert_int_eq(
+		sql_num(db,
+			"SELECT count(*) FROM daily_usage d FULL JOIN (SELECT"
+			" key_id, date, sum(credits) c, count(*) n,"
+			" sum(cost_micro_usd) s FROM request_logs GROUP BY 1,"
+			" 2) r USING (key_id, date) WHERE (c, n, s) IS"
+			" DISTINCT FROM (credits_used, request_count,"
+			" cost_micro_usd)"),
+		0);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM daily_usage"), 90);
+	ck_assert_int_eq(
+		sql_num(db, "SELECT count(*) FROM request_logs WHERE"
+			    " created_at > now() OR date <> (created_at AT"
+			    " TIME ZONE 'UTC')::date OR cost_micro_usd <>"
+			    " prompt_tokens * 30 + completion_tokens * 60"),
+		0);
+	ck_assert_int_gt(
+		sql_num(db, "SELECT count(DISTINCT model) FROM request_logs"),
+		3);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM daily_usage d JOIN"
+				     " users USING (user_id) JOIN plans p"
+				     " USING (plan_id) WHERE credits_used >"
+				     " p.daily_credit_limit"),
+			 0);
+	rows = sql_num(db, "SELECT count(*) FROM request_logs");
+	ck_ok(migrate_run_file(db, seed, &err));
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM request_logs"),
+			 rows);
 	tl_free(seed);
 }
 END_TEST
@@ -314,6 +354,7 @@ int main(void)
 	tcase_add_test(tc, each_step_goes_down_and_up_and_keeps_users);
 	tcase_add_test(tc, plans_are_those_of_the_specification);
 	tcase_add_test(tc, seed_runs_twice_and_keeps_what_is_there);
+	tcase_add_test(tc, seed_requests_add_up_to_the_days);
 	tcase_add_test(tc, seed_hashes_are_of_the_demo_keys);
 	tcase_add_loop_test(tc, schema_refuses, 0,
 			    sizeof(REFUSED) / sizeof(REFUSED[0]));

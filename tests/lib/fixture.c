@@ -139,7 +139,8 @@ static int64_t db_sum(const char *column, const char *email)
 {
 	return sql_num(d->conninfo,
 		       "SELECT coalesce(sum(%s), 0) FROM daily_usage "
-		       "JOIN users USING (user_id) WHERE '%s' IN ('', email)",
+		       "JOIN users USING (user_id) WHERE '%s' IN ('', email) "
+		       "AND date = (now() AT TIME ZONE 'UTC')::date",
 		       column, email != NULL ? email : "");
 }
 

@@ -8,6 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/crowd.h"
@@ -22,6 +23,142 @@ static void validate(const char *token)
 	client_call(c, "/api/auth/validate", NULL, body, NULL, &r);
 	want(200);
 }
+
+static char made_id[64], made_key[160];
+
+static void take_made(void)
+{
+	want(201);
+	(void)snprintf(made_id, sizeof(made_id), "%s", json_str(&r, "id"));
+	(void)snprintf(made_key, sizeof(made_key), "%s", json_str(&r, "key"));
+}
+
+static void act(const char *method, const char *target, const char *key)
+{
+	char headers[256];
+
+	(void)snprintf(headers, sizeof(headers),
+		       "Authorization: Bearer %s\r\nContent-Length: 0\r\n",
+		       key);
+	client_request(c, method, target, headers, NULL, 0, &r);
+}
+
+/* True: some text column of the schema holds it. */
+static bool dump_holds(const char *text)
+{
+	char command[1024], *file = world_path("dump.sql"), *dump;
+	bool found;
+
+	(void)snprintf(command, sizeof(command),
+		       "psql -X -q -d '%s' -c \"SELECT * FROM users, api_keys, "
+		       "audit_log\" >'%s'",
+		       d->conninfo, file);
+	ck_assert_int_eq(system(command), 0);
+	dump = world_read(file);
+	ck_assert_ptr_nonnull(strstr(dump, "codexible_demo"));
+	found = strstr(dump, text) != NULL;
+	free(dump);
+	free(file);
+	return found;
+}
+
+START_TEST(acceptance_01_a_created_key_is_nowhere_but_in_its_reply)
+{
+	char part[160];
+
+	up();
+
+	act("POST", "/api/keys", KEY_PRO);
+	take_made();
+	ck_assert_uint_eq(strlen(made_key), 42);
+	ck_assert_uint_eq(strspn(made_key + 10, "0123456789abcdef"), 32);
+	ck_assert_int_eq(strncmp(made_key, "codexible_", 10), 0);
+	ck_assert_pstr_eq(header_of(&r, "Cache-Control"), "no-store");
+
+	client_get(c, "/api/keys", KEY_PRO, &r);
+	want(200);
+	ck_assert_ptr_null(strstr(r.body, made_key));
+	ck_assert(!dump_holds(made_key));
+	(void)snprintf(part, sizeof(part), "%s", made_key);
+	part[20] = '\0';
+	ck_assert(dump_holds(part)); /* the prefix is there */
+	(void)snprintf(part, sizeof(part), "%s", made_key + 20);
+	part[8] = '\0';
+	ck_assert(!dump_holds(part));
+}
+END_TEST
+
+/* Whichever worker answers: each connection is most likely another's. */
+static void want_everywhere(const char *key, int status)
+{
+	for (int i = 0; i < 40; i++) {
+		client_close(c);
+		client_get(c, "/api/usage/today", key, &r);
+		want(status);
+	}
+}
+
+START_TEST(acceptance_03_a_revoked_key_is_401_in_every_worker)
+{
+	char target[128];
+
+	up("server.workers=4", "server.reuseport=yes", "limits.enabled=no");
+	act("POST", "/api/keys", KEY_PRO);
+	take_made();
+	want_everywhere(made_key, 200);
+
+	(void)snprintf(target, sizeof(target), "/api/keys/%s", made_id);
+	act("DELETE", target, KEY_PRO);
+	want(200);
+
+	want_everywhere(made_key, 401);
+}
+END_TEST
+
+START_TEST(acceptance_03_a_suspended_user_is_403_in_every_worker)
+{
+	static const char suspend[] = "{\"status\":\"suspended\"}";
+
+	up("server.workers=4", "server.reuseport=yes", "limits.enabled=no",
+	   "admin.emails=demo@codexible.me");
+	want_everywhere(KEY_STARTER, 200);
+
+	client_request(c, "PATCH", "/api/admin/users/" USER_STARTER,
+		       "Authorization: Bearer " KEY_PRO "\r\n"
+		       "Content-Type: application/json\r\n",
+		       suspend, sizeof(suspend) - 1, &r);
+	want(200);
+
+	want_everywhere(KEY_STARTER, 403);
+	client_get(c, "/api/keys", KEY_STARTER, &r);
+	want_error(403, "forbidden");
+}
+END_TEST
+
+START_TEST(acceptance_04_rotate_keeps_the_label_and_changes_the_rest)
+{
+	char old_id[64], old_key[160], target[128];
+
+	up();
+	client_call(c, "/api/keys", KEY_PRO, "{\"label\":\"CI\"}", NULL, &r);
+	take_made();
+	strcpy(old_id, made_id);
+	strcpy(old_key, made_key);
+
+	(void)snprintf(target, sizeof(target), "/api/keys/%s/rotate", old_id);
+	act("POST", target, KEY_PRO);
+	take_made();
+
+	ck_assert_pstr_eq(json_str(&r, "label"), "CI");
+	ck_assert_str_ne(made_id, old_id);
+	ck_assert_str_ne(made_key, old_key);
+	ck_assert_int_ne(strncmp(json_str(&r, "prefix"), old_key, 20), 0);
+	client_get(c, "/api/usage/today", old_key, &r);
+	want_error(401, "unauthorized");
+	client_get(c, "/api/usage/today", made_key, &r);
+	want(200);
+}
+END_TEST
 
 START_TEST(acceptance_02_validate_and_the_missing_header)
 {
@@ -198,6 +335,13 @@ int main(void)
 	Suite *s = suite_create("acceptance");
 	TCase *tc = fixture_case(s, "acceptance");
 
+	tcase_add_test(tc,
+		       acceptance_01_a_created_key_is_nowhere_but_in_its_reply);
+	tcase_add_test(tc, acceptance_03_a_revoked_key_is_401_in_every_worker);
+	tcase_add_test(tc,
+		       acceptance_03_a_suspended_user_is_403_in_every_worker);
+	tcase_add_test(
+		tc, acceptance_04_rotate_keeps_the_label_and_changes_the_rest);
 	tcase_add_test(tc, acceptance_02_validate_and_the_missing_header);
 	tcase_add_test(tc, acceptance_05_starter_has_52_left);
 	tcase_add_test(tc, acceptance_05_starter_has_52_left_in_parallel);

@@ -3,7 +3,8 @@
 #
 #	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
 #
-# Parts: start speed batch decide memory syscalls instructions (default all).
+# Parts: start speed batch decide memory syscalls instructions import
+# (default all).
 # The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
 # starts it with one worker and everything on.  Absolute figures drift from
 # machine to machine, the ratio to stock evhttp of the same rounds holds.
@@ -11,7 +12,7 @@
 set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
-rounds=5 seconds=4 only=speed,batch,decide,memory,start,syscalls,instructions
+rounds=5 seconds=4 only=speed,batch,decide,memory,start,syscalls,instructions,import
 port=${BENCH_PORT:-13001} stock_port=$((${BENCH_PORT:-13001} + 1))
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -273,13 +274,35 @@ part_instructions() {
 	done
 }
 
+# Last: a million keys more make everything else slower.
+part_import() {
+	say "import of 1,000,000 keys of 100,000 new owners beside the daemon"
+	psql -X -q -v ON_ERROR_STOP=1 "$TALLYD_DATABASE_URL" \
+		>"$tmp/keys.csv" <<-'END'
+		COPY (SELECT encode(sha256(('imported_key_' || i)::bytea),
+				'hex') AS key_hash,
+			'owner' || i % 100000 || '@import.test' AS email,
+			'Key ' || i AS label, 'imported_' || i AS prefix,
+			'read;write' AS scopes
+		  FROM generate_series(1, 1000000) i)
+		TO STDOUT CSV HEADER;
+	END
+	from=$(date +%s.%N)
+	show ./tallyctl -c "$tmp/state/tallyd.conf" key import "$tmp/keys.csv" \
+		--plan Pro
+	to=$(date +%s.%N)
+	judge "import of 1,000,000 keys" "$(divide "($to - $from)" 1 1)" s \
+		'<=' 60
+	note "  keys a second" "$(divide 1000000 "($to - $from)" 0)" 1/s
+}
+
 export TALLY_DATADIR="$source/db"
 cd "${BENCH_BUILD:-.}"
 [ -f config.status ] || {
 	echo "run.sh: run it in a build directory, or set BENCH_BUILD" >&2
 	exit 2
 }
-make -s tallyd bench-programs >/dev/null
+make -s tallyd tallyctl bench-programs >/dev/null
 : >"$table"
 say "start as quickstart does, 100k keys"
 start_server
@@ -294,7 +317,7 @@ if wants start; then
 	part_start
 fi
 batch_load --msgpack --connections 2 --requests 1000
-for part in speed batch decide memory syscalls instructions; do
+for part in speed batch decide memory syscalls instructions import; do
 	if wants "$part"; then
 		"part_$part"
 	fi

@@ -40,6 +40,7 @@ static int64_t number(const char *name)
 
 static void begin(const char *head)
 {
+	free(path);
 	path = world_path("keys");
 	file = fopen(path, "w");
 	ck_assert_ptr_nonnull(file);

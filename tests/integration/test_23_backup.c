@@ -190,15 +190,8 @@ START_TEST(a_batch_that_is_applied_and_not_confirmed)
 }
 END_TEST
 
-/* In the spool, sealed for a database that was away, and in the cells. */
-START_TEST(usage_of_an_outage)
+static void charge_in_an_outage(void)
 {
-	pid_t flusher;
-	int64_t n;
-
-	begin("metering.flush_interval_ms=50");
-	charge(5);
-	WAIT_UNTIL(db_credits("busy@test") == 15);
 	sql_close();
 	pgtest_halt(pg);
 	for (unsigned i = 0; i < 1500; i++) {
@@ -209,6 +202,18 @@ START_TEST(usage_of_an_outage)
 		test_sleep_ms(5);
 	}
 	ck_assert_int_gt(number("spool.records"), 3);
+}
+
+/* In the spool, sealed for a database that was away, and in the cells. */
+START_TEST(usage_of_an_outage)
+{
+	pid_t flusher;
+	int64_t n;
+
+	begin("metering.flush_interval_ms=50");
+	charge(5);
+	WAIT_UNTIL(db_credits("busy@test") == 15);
+	charge_in_an_outage();
 	charge(1);
 	flusher = stop_flusher();
 	charge(9);
@@ -424,8 +429,6 @@ START_TEST(the_schema_is_that_of_migrations)
 }
 END_TEST
 
-/* ---- refusals ---- */
-
 static void change_byte(off_t at, int from_end)
 {
 	int fd = open(file, O_RDWR);
@@ -523,15 +526,7 @@ START_TEST(old_segment_and_spool_do_not_reach_the_restored)
 	begin("metering.flush_interval_ms=50");
 	charge(2);
 	backup();
-	sql_close();
-	pgtest_halt(pg);
-	for (unsigned i = 0; i < 1500; i++) {
-		charge(2);
-		if (i > 10 && ctl(d, "status") == 0 &&
-		    number("spool.records") > 0)
-			break;
-		test_sleep_ms(5);
-	}
+	charge_in_an_outage();
 	daemon_stop(d, SIGKILL, 5000);
 	WAIT_UNTIL(daemon_children(d, "flusher", (pid_t[64]){ 0 }) == 0);
 	pgtest_resume(pg);

@@ -64,6 +64,74 @@ static const struct ctl_arg restore_args[] = {
 	  "in place of what the database holds" },
 	{ 0 },
 };
+static const struct ctl_arg user_args[] = { /* show, suspend, activate */
+	{ "email", CTL_ARG_WORD, "EMAIL", true, "who" },
+	{ 0 },
+};
+static const struct ctl_arg user_list_args[] = {
+	{ "q", CTL_ARG_TEXT, "TEXT", false, "part of e-mail or name" },
+	{ 0 },
+};
+static const struct ctl_arg user_set_args[] = {
+	{ "email", CTL_ARG_WORD, "EMAIL", true, "who" },
+	{ "plan", CTL_ARG_TEXT, "NAME", false, "name of a plan" },
+	{ "name", CTL_ARG_TEXT, "TEXT", false, "empty: none" },
+	{ 0 },
+};
+static const struct ctl_arg plan_create_args[] = {
+	{ "plan", CTL_ARG_WORD, "NAME", true, "unique" },
+	{ "daily_credits", CTL_ARG_NUMBER, "N", true, "of a user a day" },
+	{ "price_cents", CTL_ARG_NUMBER, "N", true, "a month" },
+	{ "rate_limit", CTL_ARG_NUMBER, "N", false,
+	  "the feature that limits.from_plan looks at" },
+	{ "features", CTL_ARG_REST, "FEATURE=VALUE", false, "anything" },
+	{ 0 },
+};
+static const struct ctl_arg plan_set_args[] = {
+	{ "plan", CTL_ARG_WORD, "NAME", true, "as it is called now" },
+	{ "name", CTL_ARG_TEXT, "NAME", false, "as it is called then" },
+	{ "daily_credits", CTL_ARG_NUMBER, "N", false, "of a user a day" },
+	{ "price_cents", CTL_ARG_NUMBER, "N", false, "a month" },
+	{ "rate_limit", CTL_ARG_NUMBER, "N", false,
+	  "the feature that limits.from_plan looks at" },
+	{ "features", CTL_ARG_REST, "FEATURE=VALUE", false,
+	  "no value: take it away" },
+	{ 0 },
+};
+static const struct ctl_arg limit_args[] = { /* show, delete */
+	{ "limit", CTL_ARG_WORD, "NAME", true, "which" },
+	{ 0 },
+};
+static const struct ctl_arg limit_create_args[] = {
+	{ "limit", CTL_ARG_WORD, "NAME", true, "as in limit=NAME" },
+	{ "count", CTL_ARG_NUMBER, "N", true, "how many in a window" },
+	{ "window", CTL_ARG_NUMBER, "SECONDS", false, "its length" },
+	{ "window_ms", CTL_ARG_NUMBER, "N", false, "the same, finer" },
+	{ "algorithm", CTL_ARG_TEXT, "sliding|gcra", false,
+	  "default: sliding" },
+	{ "burst", CTL_ARG_NUMBER, "N", false, "of gcra; default: 1" },
+	{ "scope", CTL_ARG_TEXT, "key|user|address", false, "default: key" },
+	{ "shadow", CTL_ARG_FLAG, NULL, false, "count, refuse nothing" },
+	{ 0 },
+};
+static const struct ctl_arg limit_set_args[] = {
+	{ "limit", CTL_ARG_WORD, "NAME", true, "which" },
+	{ "count", CTL_ARG_NUMBER, "N", false, "how many in a window" },
+	{ "window", CTL_ARG_NUMBER, "SECONDS", false, "its length" },
+	{ "window_ms", CTL_ARG_NUMBER, "N", false, "the same, finer" },
+	{ "algorithm", CTL_ARG_TEXT, "sliding|gcra", false, "how it counts" },
+	{ "burst", CTL_ARG_NUMBER, "N", false, "of gcra" },
+	{ "shadow", CTL_ARG_TEXT, "on|off", false, "count, refuse nothing" },
+	{ 0 },
+};
+static const struct ctl_arg limit_override_args[] = {
+	{ "limit", CTL_ARG_WORD, "NAME", true, "which" },
+	{ "user", CTL_ARG_TEXT, "EMAIL", false, "whose count" },
+	{ "key", CTL_ARG_TEXT, "KEY-ID", false, "whose count" },
+	{ "count", CTL_ARG_NUMBER, "N", false, "in place of the limit's" },
+	{ "remove", CTL_ARG_FLAG, NULL, false, "as everybody again" },
+	{ 0 },
+};
 static const struct ctl_arg migrate_up_args[] = {
 	{ "to", CTL_ARG_NUMBER, "N", false, "highest to apply; default: all" },
 	{ 0 },
@@ -95,8 +163,31 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  false },
 	{ "key revoke", key_revoke_args, "end a key at once", CTL_DATABASE,
 	  false },
+	{ "limit create", limit_create_args, "make a named limit",
+	  CTL_DATABASE, false },
+	{ "limit delete", limit_args, "remove a limit and its overrides",
+	  CTL_DATABASE, false },
+	{ "limit list", NULL, "all named limits", CTL_DATABASE, false },
+	{ "limit override", limit_override_args,
+	  "a count of its own for a user or a key", CTL_DATABASE, false },
+	{ "limit set", limit_set_args, "change a limit", CTL_DATABASE, false },
+	{ "limit show", limit_args, "a limit and its overrides", CTL_DATABASE,
+	  false },
+	{ "plan create", plan_create_args, "make a plan", CTL_DATABASE,
+	  false },
+	{ "plan list", NULL, "all plans", CTL_DATABASE, false },
+	{ "plan set", plan_set_args, "change a plan", CTL_DATABASE, false },
+	{ "user activate", user_args, "let a user in again", CTL_DATABASE,
+	  false },
 	{ "user create", user_create_args, "make a user and a first key",
 	  CTL_DATABASE, false },
+	{ "user list", user_list_args, "users, newest first", CTL_DATABASE,
+	  false },
+	{ "user set", user_set_args, "change plan or name of a user",
+	  CTL_DATABASE, false },
+	{ "user show", user_args, "one user", CTL_DATABASE, false },
+	{ "user suspend", user_args, "keep a user out at once", CTL_DATABASE,
+	  false },
 	{ "backup", backup_args, "database and segment in one file",
 	  CTL_DATABASE, false },
 	{ "restore", restore_args, "a backup becomes the database",

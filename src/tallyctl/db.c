@@ -152,6 +152,21 @@ enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
 	return run(t, &r, st_r);
 }
 
+enum exit_status db_do(struct tallyctl *t, db_fn fn, void *arg)
+{
+	enum exit_status ex;
+	enum tl_status st;
+	struct tl_err err;
+
+	ex = db_run(t, fn, arg, &st, &err);
+	if (ex != EXIT_OK || st == TL_OK)
+		return ex;
+	if (st == TL_NOT_FOUND)
+		return complain(EXIT_NOT_FOUND, "%s", err.text);
+	return complain(st == TL_INVALID ? EXIT_USAGE : EXIT_FAILED, "%s",
+			err.text);
+}
+
 enum exit_status db_run_long(struct tallyctl *t, db_fn fn, void *arg,
 			     enum tl_status *st_r, struct tl_err *err)
 {

@@ -23,7 +23,10 @@ enum exit_status db_url(struct tallyctl *t, const char **url_r);
  */
 enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
 			enum tl_status *st_r, struct tl_err *err);
-/* The same for a command that takes long; a statement gets ten minutes. */
+/* The same, and complains of what fn returned: EXIT_NOT_FOUND of
+ * TL_NOT_FOUND, EXIT_USAGE of TL_INVALID, else EXIT_FAILED. */
+enum exit_status db_do(struct tallyctl *t, db_fn fn, void *arg);
+/* As db_run, for a command that takes long; a statement gets ten minutes. */
 enum exit_status db_run_long(struct tallyctl *t, db_fn fn, void *arg,
 			     enum tl_status *st_r, struct tl_err *err);
 

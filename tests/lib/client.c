@@ -18,6 +18,9 @@
 
 #include "base/mem.h"
 
+void (*client_on_reply)(const char *method, const char *target,
+			const struct reply *r);
+
 uint64_t test_mono_ns(void)
 {
 	struct timespec ts;
@@ -231,7 +234,11 @@ bool client_request(struct client *c, const char *method, const char *target,
 		client_close(c);
 		return false;
 	}
-	return read_answer(c, method, r);
+	if (!read_answer(c, method, r))
+		return false;
+	if (client_on_reply != NULL)
+		client_on_reply(method, target, r);
+	return true;
 }
 
 bool client_raw(struct client *c, const void *bytes, size_t len,

@@ -37,6 +37,10 @@ struct reply {
 	uint64_t sent_mono_ns, got_mono_ns;
 };
 
+/* Looks at each answer of client_request when set: fixture.c sets it. */
+extern void (*client_on_reply)(const char *method, const char *target,
+			       const struct reply *r);
+
 struct client *client_new(uint16_t port);
 void client_close(struct client *c); /* the next request connects anew */
 void client_free(struct client **c);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/mem.h"
+#include "lib/shapecheck.h"
 
 struct pgtest *pg;
 struct daemon *d;
@@ -20,6 +21,7 @@ void fixture_prepare(const char *const *settings)
 	pgtest_resume(pg); /* a test that stopped it may have ended */
 	d = daemon_new(pg, settings);
 	c = client_new(d->port);
+	client_on_reply = shapecheck;
 }
 
 void fixture_up(const char *const *settings)

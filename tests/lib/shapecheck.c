@@ -1,0 +1,138 @@
+#include "lib/shapecheck.h"
+
+#include <check.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "http/http_internal.h"
+#include "http/openapi.h"
+#include "http/router.h"
+
+static unsigned method_bit(const char *method)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} names[] = {
+		{ "GET", HTTP_GET },       { "HEAD", HTTP_HEAD },
+		{ "POST", HTTP_POST },     { "PUT", HTTP_PUT },
+		{ "DELETE", HTTP_DELETE }, { "OPTIONS", HTTP_OPTIONS },
+		{ "PATCH", HTTP_PATCH },
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(method, names[i].name) == 0)
+			return names[i].bit;
+	return HTTP_OTHER;
+}
+
+/* NULL: there is none, or the target is no plain path. */
+static const struct route *route_of(const char *method, const char *target)
+{
+	static struct router *router;
+	struct tl_str path = { target, strcspn(target, "?") };
+	struct router_match m;
+	struct tl_err err;
+
+	if (router == NULL && router_new(APP_TABLES, &router, &err) != TL_OK)
+		ck_abort_msg("the route tables: %s", err.text);
+	if (path.len == 0 || memchr(path.ptr, '%', path.len) != NULL)
+		return NULL;
+	router_find(router, method_bit(method), path, &m);
+	return m.route;
+}
+
+static const struct doc *document(const struct reply *r, struct tl_arena *a)
+{
+	const char *type = header_of(r, "Content-Type");
+	struct tl_str body = { r->body, r->body_len };
+	enum doc_format format;
+	const struct doc *d;
+	struct tl_err err;
+
+	if (body.len == 0 || type == NULL)
+		return NULL;
+	if (strcmp(type, "application/json") == 0)
+		format = DOC_JSON;
+	else if (strcmp(type, "application/msgpack") == 0)
+		format = DOC_MSGPACK;
+	else
+		return NULL;
+	if (doc_parse(a, format, body, &d, &err) != TL_OK)
+		ck_abort_msg("a body that cannot be read: %s\n%s", err.text,
+			     r->body);
+	return d;
+}
+
+static enum tl_status success_check(const struct route *route,
+				    const struct doc *d, struct tl_err *err)
+{
+	enum tl_status st = TL_OK;
+
+	if (route->out == NULL)
+		return route->content_type != NULL
+			       ? TL_OK
+			       : tl_err_set(err, TL_INVALID,
+					    "the route says it has no body");
+	if ((route->flags & ROUTE_LIST) == 0)
+		return shape_check(route->out, d, err);
+	if (d->type != DOC_ARRAY)
+		return tl_err_set(err, TL_INVALID, "it is no array");
+	for (uint32_t i = 0; st == TL_OK && i < d->n; i++)
+		st = shape_check(route->out, d->items[i], err);
+	return st;
+}
+
+/* Statuses that hang on the route; any may be refused before it is found. */
+static void status_check(const char *method, const char *target,
+			 const struct route *route, int status)
+{
+	static const struct {
+		int status;
+		unsigned bit;
+	} listed[] = {
+		{ 401, OPENAPI_401 }, { 403, OPENAPI_403 },
+		{ 404, OPENAPI_404 }, { 409, OPENAPI_409 },
+		{ 415, OPENAPI_415 }, { 429, OPENAPI_429 },
+		{ 503, OPENAPI_503 },
+	};
+	unsigned may = openapi_errors(route);
+
+	for (size_t i = 0; i < sizeof(listed) / sizeof(listed[0]); i++)
+		ck_assert_msg(listed[i].status != status ||
+				      (may & listed[i].bit) != 0,
+			      "%s %s answered %d, which its description does "
+			      "not list",
+			      method, target, status);
+	if (status == 200 || status == 201)
+		ck_assert_msg((status == 201) ==
+				      ((route->flags & ROUTE_CREATED) != 0),
+			      "%s %s answered %d", method, target, status);
+}
+
+static bool is_health(const struct route *route)
+{
+	return strcmp(route->path, "/health") == 0;
+}
+
+void shapecheck(const char *method, const char *target, const struct reply *r)
+{
+	const struct route *route = route_of(method, target);
+	enum tl_status st = TL_OK;
+	const struct doc *d;
+	struct tl_arena a;
+	struct tl_err err;
+
+	tl_arena_init(&a);
+	d = document(r, &a);
+	if (route != NULL && !is_health(route))
+		status_check(method, target, route, r->status);
+	if (d != NULL && r->status >= 400 &&
+	    (route == NULL || !is_health(route)))
+		st = shape_check(&HTTP_ERROR_SHAPE, d, &err);
+	else if (d != NULL && route != NULL)
+		st = success_check(route, d, &err);
+	ck_assert_msg(st == TL_OK, "%s %s (%d): %s\n%s", method, target,
+		      r->status, st == TL_OK ? "" : err.text, r->body);
+	tl_arena_deinit(&a);
+}

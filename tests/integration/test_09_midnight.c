@@ -1,51 +1,16 @@
 /*
  * A day turns while charges run: no count moves, none vanishes, quotas start
- * anew.  The daemon's wall clock is shifted with libfaketime; the monotonic
- * clock is left alone.  Skipped where that library is not installed, and
- * under sanitizers, which insist on being first in LD_PRELOAD.
+ * anew.
  */
-#include "config.h" /* TALLY_SANITIZERS */
-
 #include "lib/fixture.h"
 
-#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "lib/midnight.h"
 
 #define SECONDS_BEFORE 10
-
-static char preload[256];
-
-static bool find_libfaketime(void)
-{
-	glob_t g;
-	bool found =
-		glob("/usr/lib/*/faketime/libfaketime.so.1", 0, NULL, &g) == 0;
-
-	if (found)
-		snprintf(preload, sizeof(preload), "LD_PRELOAD=%s",
-			 g.gl_pathv[0]);
-	globfree(&g);
-	return found;
-}
-
-/* Starts a daemon whose clock says SECONDS_BEFORE midnight. */
-static void up_before_midnight(void)
-{
-	char shift[64];
-	long now = (long)time(NULL);
-
-	prepare("limits.key_count=1000000", "limits.address_count=1000000");
-	snprintf(shift, sizeof(shift), "FAKETIME=+%lds",
-		 86400 - now % 86400 - SECONDS_BEFORE);
-	daemon_setenv(d, preload);
-	daemon_setenv(d, shift);
-	daemon_setenv(d, "FAKETIME_DONT_FAKE_MONOTONIC=1");
-	daemon_setenv(d, "DONT_FAKE_MONOTONIC=1");
-	fixture_again();
-}
 
 START_TEST(midnight_moves_no_count_and_loses_none)
 {
@@ -53,7 +18,8 @@ START_TEST(midnight_moves_no_count_and_loses_none)
 	int64_t old_day = 0, new_day = 0;
 	unsigned tries = 0;
 
-	up_before_midnight();
+	prepare("limits.key_count=1000000", "limits.address_count=1000000");
+	midnight_up(SECONDS_BEFORE);
 	make_key("m", 1000000, "");
 	ck_assert_int_eq(gate(KEY_STARTER, "cost=52"), 200);
 	gate(KEY_STARTER, "");
@@ -101,27 +67,13 @@ START_TEST(midnight_moves_no_count_and_loses_none)
 }
 END_TEST
 
-#ifdef TALLY_SANITIZERS
-#define SANITIZED true
-#else
-#define SANITIZED false
-#endif
-
 int main(void)
 {
 	TCase *tc;
 	Suite *s;
 
-	if (SANITIZED) {
-		fputs("a sanitizer and libfaketime do not go together: "
-		      "skipped\n",
-		      stderr);
+	if (!midnight_possible())
 		return 77;
-	}
-	if (!find_libfaketime()) {
-		fputs("libfaketime is not installed: skipped\n", stderr);
-		return 77;
-	}
 	s = suite_create("midnight");
 	tc = fixture_case(s, "midnight");
 	tcase_add_test(tc, midnight_moves_no_count_and_loses_none);

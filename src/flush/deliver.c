@@ -123,6 +123,9 @@ static void scan_end(struct flush *f)
 	atomic_store(&f->shm->head->last_scan_mono_ms, now);
 	f->interval_ms = stretched(f, now - f->scan_mono_ms);
 	next = f->scan_mono_ms + f->interval_ms;
+	/* no rest that would cost rows of the request log */
+	if (!f->scan.no_logs && shm_reqlog_half_full(f->shm))
+		next = now;
 	if (next < f->scan_due_mono_ms)
 		f->scan_due_mono_ms = next;
 	f->spooled_gen = f->scan_gen;

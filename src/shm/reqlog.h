@@ -34,6 +34,14 @@ bool shm_reqlog_append(struct shm *s, const struct shm_log_row *row,
 /* Rows that wait in the ring: not yet handed over.  Reads up to all words. */
 uint64_t shm_reqlog_pending(const struct shm *s);
 
+/* More of the ring is taken than free: the flusher should not rest. */
+static inline bool shm_reqlog_half_full(const struct shm *s)
+{
+	return atomic_load(&s->head->log_next) -
+		       atomic_load(&s->head->log_done) >
+	       s->n_logs / 2;
+}
+
 /* A row in a batch or in the spool. */
 static inline struct tl_str shm_log_model(const struct shm_log_row *r)
 {

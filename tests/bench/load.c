@@ -3,12 +3,12 @@
  *
  *	load --port N [--seconds S | --requests N] [--connections N] [--cpu N]
  *	     [--path P] [--keys FORMAT --key-count N] [--batch N [--msgpack]]
- *	     [--pid PID]
+ *	     [--body JSON] [--pid PID]
  *
  * Keep-alive, no pipelining: a connection sends its next request when the
  * answer is whole.  Requests take the keys in turn: FORMAT is a printf format
  * with one %u.  --batch sends POSTs of N keys each, every request with other
- * keys.  --pid adds that process's CPU time per request.  Prints one line of
+ * keys; --body sends POSTs of that.  --pid adds that process's CPU time per request.  Prints one line of
  * name=value pairs.
  */
 #include "config.h" /* _GNU_SOURCE */
@@ -50,7 +50,7 @@ static struct {
 	unsigned connections, key_count, batch;
 	int cpu;
 	bool msgpack;
-	const char *path, *keys;
+	const char *path, *keys, *body;
 	long pid;
 } opt = { .seconds = 5,
 	  .connections = 64,
@@ -85,13 +85,19 @@ static void make_get(struct tl_buf *b, unsigned i)
 {
 	char key[160];
 
-	tl_buf_addf(b, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n", opt.path,
-		    opt.port);
+	tl_buf_addf(b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n",
+		    opt.body != NULL ? "POST" : "GET", opt.path, opt.port);
 	if (opt.keys != NULL) {
 		key_text(i, key);
 		tl_buf_addf(b, "Authorization: Bearer %s\r\n", key);
 	}
-	tl_buf_adds(b, "\r\n");
+	if (opt.body != NULL)
+		tl_buf_addf(b,
+			    "Content-Type: application/json\r\n"
+			    "Content-Length: %zu\r\n\r\n%s",
+			    strlen(opt.body), opt.body);
+	else
+		tl_buf_adds(b, "\r\n");
 }
 
 static void batch_msgpack(struct tl_buf *b, unsigned first)
@@ -330,6 +336,7 @@ static void parse_args(int argc, char **argv)
 		{ "key-count", required_argument, NULL, 'K' },
 		{ "batch", required_argument, NULL, 'b' },
 		{ "msgpack", no_argument, NULL, 'm' },
+		{ "body", required_argument, NULL, 'B' },
 		{ "pid", required_argument, NULL, 'P' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -366,6 +373,9 @@ static void parse_args(int argc, char **argv)
 			break;
 		case 'm':
 			opt.msgpack = true;
+			break;
+		case 'B':
+			opt.body = optarg;
 			break;
 		case 'P':
 			opt.pid = atol(optarg);

@@ -109,6 +109,7 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	daemon_set(d, "shm.max_windows=4096");
 	daemon_set(d, "shm.decision_ring=4096");
 	daemon_set(d, "shm.idempotency=8192");
+	daemon_set(d, "shm.request_log=8192");
 	daemon_set(d, "database.seed_demo=yes");
 	daemon_set(d, "metering.flush_interval_ms=200");
 	if (pg != NULL) {

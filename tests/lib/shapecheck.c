@@ -127,8 +127,9 @@ void shapecheck(const char *method, const char *target, const struct reply *r)
 	d = document(r, &a);
 	if (route != NULL && !is_health(route))
 		status_check(method, target, route, r->status);
+	/* "degraded" is a report of its own, not an error */
 	if (d != NULL && r->status >= 400 &&
-	    (route == NULL || !is_health(route)))
+	    (route == NULL || !is_health(route) || r->status != 503))
 		st = shape_check(&HTTP_ERROR_SHAPE, d, &err);
 	else if (d != NULL && route != NULL)
 		st = success_check(route, d, &err);

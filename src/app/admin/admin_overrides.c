@@ -8,6 +8,7 @@
 #include "app/admin/admin.h"
 #include "app/keys/keys.h"
 #include "store/q_limits.h"
+#include "store/q_policy.h"
 #include "tally/input.h"
 
 #define LIST_MAX     500
@@ -91,6 +92,7 @@ void admin_overrides_list(struct req *req)
 	struct http_cursor from, next = { 0 };
 	struct q_override_page_params p;
 	struct q_override_page_row *rows;
+	struct q_limit_list_row limit;
 	struct doc *list;
 	enum tl_status st;
 	struct tl_err err;
@@ -103,6 +105,13 @@ void admin_overrides_list(struct req *req)
 	p.before_id = from.id;
 	p.max = page.limit + 1; /* is there another page? */
 	st = q_override_page(req_pg(req), &p, &req->arena, &rows, &n, &err);
+	if (st == TL_OK && n == 0) /* of what is there, or of nothing? */
+		st = q_limit_load(req_pg(req), p.limit_id, &req->arena, &limit,
+				  &err);
+	if (st == TL_NOT_FOUND) {
+		req_fail(req, 404, "not_found", "there is no such limit");
+		return;
+	}
 	if (st != TL_OK) {
 		req_fail_status(req, st, &err);
 		return;

@@ -13,7 +13,7 @@
 set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
-users=100000 days=34 rate=2000 seconds=20 rounds=3 keys= state=
+users=100000 days=34 rate=2000 seconds=20 rounds=3 keys='' state=''
 port=${BENCH_PORT:-13007}
 while [ $# -gt 1 ]; do
 	case $1 in
@@ -44,14 +44,14 @@ tmp=$(mktemp -d /tmp/tr.XXXXXX)
 chmod 755 "$tmp"
 state=${state:-$tmp/state}
 mkdir -p "$state"
-instance=bench-$$-reads daemon=
+instance=bench-$$-reads daemon=''
 
 stop() {
 	if [ -n "$daemon" ]; then
 		kill "$daemon" 2>/dev/null || true
 		wait "$daemon" || true
 	fi
-	daemon=
+	daemon=''
 }
 cleanup() {
 	trap - EXIT INT TERM

@@ -14,14 +14,15 @@ SELECT pg_snapshot_xmin(pg_current_snapshot())::text::int8 AS "xid!",
   FROM tallyd.instance;
 
 -- name: change_read :many
--- Changes after the position (xid, change_id), oldest first, as far as they
--- are final: below the oldest running transaction.  The last row's
--- (xid, change_id) is the next position.
+-- Changes after the position (xid, change_id), oldest first.  The next
+-- position is that of the last final row: below the oldest running
+-- transaction.  Rows behind that are new as well, but one that commits later
+-- may still come to lie before them, so they are read again.
 SELECT c.xid::text::int8 AS "xid!", c.change_id, c.kind,
-       c.key_hash AS digest, c.user_id
+       c.key_hash AS digest, c.user_id,
+       c.xid < pg_snapshot_xmin(pg_current_snapshot()) AS "final!"
   FROM tallyd.change_log c
  WHERE (c.xid, c.change_id) > (:xid::int8::text::xid8, :change_id::int8)
-   AND c.xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY c.xid, c.change_id
  LIMIT :max::int8;
 

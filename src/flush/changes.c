@@ -5,10 +5,11 @@
  * harmless.  Only what is held is read; the rest loads when it is asked for,
  * and a load that is under way sees change_gen move and reads anew.
  *
- * The log is read below the oldest running transaction.  A row that was
- * notified while an older writer still runs is not to be seen yet, and no
- * second notification will come for it: so after each one the log is looked
- * at again in growing steps.
+ * All rows that can be seen are heeded at once; an import that runs for minutes
+ * shall not hold back a suspension.  But the position moves only below the
+ * oldest running transaction, for what commits later may lie before what is
+ * seen now.  Rows above are read again, and since no second notification will
+ * come for a late one, the log is looked at again in growing steps.
  */
 #include "flush/flush_internal.h"
 
@@ -98,6 +99,16 @@ static void sort_out(struct flush *f, const struct q_change_read_row *rows,
 	}
 }
 
+/* They come first. */
+static uint32_t count_final(const struct q_change_read_row *rows, uint32_t n)
+{
+	uint32_t final = 0;
+
+	while (final < n && rows[final].final)
+		final++;
+	return final;
+}
+
 static enum tl_status load_users(struct flush *f, const struct touched *t,
 				 struct tl_arena *arena, struct tl_err *err)
 {
@@ -170,7 +181,7 @@ enum tl_status changes_read(struct flush *f, bool *more_r, struct tl_err *err)
 	struct touched t = { 0 };
 	struct q_change_read_row *rows;
 	struct tl_arena arena;
-	uint32_t n = 0;
+	uint32_t n = 0, final;
 	bool good = false;
 	enum tl_status st;
 
@@ -199,16 +210,17 @@ enum tl_status changes_read(struct flush *f, bool *more_r, struct tl_err *err)
 		f->refresh_mono_ms = tl_mono_ms() + BUSY_AGAIN_MS;
 	if (st != TL_OK)
 		goto out;
-	if (n > 0) {
-		f->change_xid = rows[n - 1].xid;
-		f->change_id = rows[n - 1].change_id;
-		shm_count(f->shm, SHM_C_CHANGES, n);
+	final = count_final(rows, n);
+	if (final > 0) {
+		f->change_xid = rows[final - 1].xid;
+		f->change_id = rows[final - 1].change_id;
+		shm_count(f->shm, SHM_C_CHANGES, final);
 	}
 	if (t.all)
 		load_restart(f);
-	*more_r = n == READ_MAX;
+	*more_r = n == READ_MAX && final > 0;
 	if (!*more_r)
-		next_poll(f, n > 0);
+		next_poll(f, final > 0);
 out:
 	tl_arena_deinit(&arena);
 	return st;

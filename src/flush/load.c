@@ -371,9 +371,8 @@ void load_restart(struct flush *f)
 }
 
 /*
- * What an admin has just changed and waits for.  It is committed, so it is
- * read at once: the change log would show it only when all older writers have
- * ended, and an import may take minutes.
+ * What an admin has just changed and waits for.  It is committed, so reading
+ * the tables once is enough, and the ticket says that it was done.
  */
 static enum tl_status serve_wanted(struct flush *f, struct tl_err *err)
 {

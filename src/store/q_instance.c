@@ -71,21 +71,23 @@ static const struct pg_column change_read_columns[] = {
 	  .offset = offsetof(struct q_change_read_row, user_id),
 	  .nullable = true,
 	  .null_offset = offsetof(struct q_change_read_row, user_id_null) },
+	{ .type = PG_BOOL,
+	  .offset = offsetof(struct q_change_read_row, final) },
 };
 static const struct pg_statement change_read_statement = {
 	.name = "change_read",
 	.sql =
 		"SELECT c.xid::text::int8 AS \"xid!\", c.change_id, c.kind,\n"
-		"       c.key_hash AS digest, c.user_id\n"
+		"       c.key_hash AS digest, c.user_id,\n"
+		"       c.xid < pg_snapshot_xmin(pg_current_snapshot()) AS \"final!\"\n"
 		"  FROM tallyd.change_log c\n"
 		" WHERE (c.xid, c.change_id) > ($1::int8::text::xid8, $2::int8)\n"
-		"   AND c.xid < pg_snapshot_xmin(pg_current_snapshot())\n"
 		" ORDER BY c.xid, c.change_id\n"
 		" LIMIT $3::int8",
 	.param_oids = change_read_oids,
 	.n_params = 3,
 	.columns = change_read_columns,
-	.n_columns = 5,
+	.n_columns = 6,
 	.row_bytes = sizeof(struct q_change_read_row),
 };
 

@@ -60,11 +60,13 @@ struct q_change_read_row {
 	bool digest_null;
 	struct tl_uuid user_id;
 	bool user_id_null;
+	bool final;
 };
 /*
- * Changes after the position (xid, change_id), oldest first, as far as they
- * are final: below the oldest running transaction.  The last row's
- * (xid, change_id) is the next position.
+ * Changes after the position (xid, change_id), oldest first.  The next
+ * position is that of the last final row: below the oldest running
+ * transaction.  Rows behind that are new as well, but one that commits later
+ * may still come to lie before them, so they are read again.
  */
 enum tl_status q_change_read(struct pg *pg,
 		const struct q_change_read_params *p,

@@ -88,6 +88,7 @@ struct pg_conn *sql_hold(const char *sql)
 
 void sql_release(struct pg_conn *held)
 {
+	PQclear(PQexec(held, "COMMIT"));
 	PQfinish(held);
 }
 

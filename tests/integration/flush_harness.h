@@ -57,7 +57,8 @@ uint32_t index_of(const char *key_name); /* "key-7"; SHM_NONE: not held */
 
 int64_t sql_int(const char *fmt, ...) TL_PRINTF(1, 2);
 void sql_run(const char *fmt, ...) TL_PRINTF(1, 2);
-/* Runs it in a transaction that stays open until the release. */
+/* Runs it in a transaction that stays open until the release
+ * commits it. */
 struct pg_conn *sql_hold(const char *sql);
 void sql_release(struct pg_conn *held);
 /* Everything that was added is in the database, once. */

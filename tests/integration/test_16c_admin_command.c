@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <json-c/json.h>
+#include <libpq-fe.h>
 
 #include "base/mem.h"
 #include "lib/fixture.h"
@@ -25,6 +26,13 @@ static int ctl_args(const char *const *args)
 	return daemon_ctl(d, &answer, args);
 }
 #define ctl(...) ctl_args((const char *const[]){ __VA_ARGS__, NULL })
+
+/* Workers serve a moment before the master listens to commands. */
+#define up_ctl(...)                                                            \
+	do {                                                                   \
+		up(__VA_ARGS__);                                               \
+		WAIT_UNTIL(ctl("database") == 0);                              \
+	} while (0)
 
 static int64_t number(const char *path)
 {
@@ -76,7 +84,7 @@ static char *words(const char *args)
 
 START_TEST(a_user_is_out_and_in_when_the_command_returns)
 {
-	up(WORKERS, FREE_RATE);
+	up_ctl(WORKERS, FREE_RATE);
 	ck_assert(all_say(KEY_PRO, "cost=0", 200));
 	for (int i = 0; i < 4; i++) {
 		ck_assert_int_eq(ctl("user", "suspend", "DEMO@codexible.me"),
@@ -100,7 +108,7 @@ END_TEST
 
 START_TEST(a_user_gets_another_plan_and_name)
 {
-	up(WORKERS, FREE_RATE);
+	up_ctl(WORKERS, FREE_RATE);
 	ck_assert_int_eq(gate(KEY_STARTER, "cost=52"), 200);
 	ck_assert(all_say(KEY_STARTER, "", 429));
 
@@ -136,7 +144,7 @@ END_TEST
 
 START_TEST(plans_are_made_and_changed_for_their_users)
 {
-	up(WORKERS, FREE_RATE);
+	up_ctl(WORKERS, FREE_RATE);
 	ck_assert_int_eq(ctl("plan", "create", "Tiny", "--daily-credits", "30",
 			     "--price-cents", "995", "--rate-limit", "7",
 			     "support=email", "sso=true"),
@@ -179,7 +187,7 @@ END_TEST
 
 START_TEST(limits_are_in_force_when_the_command_returns)
 {
-	up(WORKERS, FREE_RATE);
+	up_ctl(WORKERS, FREE_RATE);
 	ck_assert_int_eq(gate(KEY_PRO, "limit=images"), 400);
 	ck_assert_int_eq(ctl("limit", "create", "images", "--count", "16",
 			     "--window", "3600"),
@@ -227,7 +235,7 @@ END_TEST
 
 START_TEST(gcra_and_scopes_can_be_chosen)
 {
-	up(FREE_RATE);
+	up_ctl(FREE_RATE);
 	ck_assert_int_eq(ctl("limit", "create", "even", "--count", "10",
 			     "--window-ms", "3600000", "--algorithm", "gcra",
 			     "--burst", "3", "--scope", "user", "--shadow"),
@@ -279,7 +287,7 @@ static const char *const wrong[][10] = {
 
 START_TEST(wrong_usage_changes_nothing)
 {
-	up();
+	up_ctl();
 	sql_exec(d->conninfo, "INSERT INTO limits (name, count, window_ms) "
 			      "VALUES ('there', 1, 1000)");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
@@ -297,12 +305,36 @@ START_TEST(wrong_usage_changes_nothing)
 }
 END_TEST
 
+/* An import may write for minutes; who is suspended is out at once. */
+START_TEST(a_suspension_does_not_wait_for_older_writers)
+{
+	PGconn *writer;
+
+	up_ctl(WORKERS, FREE_RATE);
+	ck_assert(all_say(KEY_PRO, "cost=0", 200));
+	writer = PQconnectdb(d->conninfo);
+	PQclear(PQexec(writer, "BEGIN"));
+	PQclear(PQexec(writer, "INSERT INTO audit_log (actor, action) VALUES "
+			       "('x', 'x')"));
+	ck_assert_int_eq(PQtransactionStatus(writer), PQTRANS_INTRANS);
+
+	ck_assert_int_eq(ctl("user", "suspend", DEMO), 0);
+	ck_assert(all_say(KEY_PRO, "cost=0", 403));
+	ck_assert_int_eq(
+		ctl("limit", "create", "now", "--count", "5", "--window", "60"),
+		0);
+	ck_assert_int_eq(ctl("key", "revoke", ID_STARTER), 0);
+	ck_assert(all_say(KEY_STARTER, "cost=0", 401));
+	PQfinish(writer);
+}
+END_TEST
+
 /* Nobody to wait for: the next start reads the database. */
 START_TEST(without_a_daemon_the_database_is_enough)
 {
 	char url[300];
 
-	up(FREE_RATE);
+	up_ctl(FREE_RATE);
 	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
 	ck_assert_int_eq(daemon_stop(d, SIGTERM, 20000), 0);
 	snprintf(url, sizeof(url), "database.url=%s", d->conninfo);
@@ -312,19 +344,23 @@ START_TEST(without_a_daemon_the_database_is_enough)
 			     "--window", "60"),
 			 0);
 	ck_assert_int_eq(ctl("-o", url, "plan", "set", "Starter",
-			     "--daily-credits", "24"),
+			     "--daily-credits", "23"),
 			 0);
 
 	fixture_again();
-	ck_assert_int_eq(gate(KEY_PRO, ""), 403);
-	ck_assert_int_eq(gate(KEY_STARTER, "limit=l"), 200);
-	ck_assert_int_eq(gate(KEY_STARTER, ""), 429);
+	/* the segment lives on and serves; what it holds is read anew then */
+	WAIT_UNTIL(gate(KEY_PRO, "cost=0") == 403);
+	want(403);
+	WAIT_UNTIL(gate(KEY_STARTER, "limit=l&cost=0") != 400);
+	want(200);
+	WAIT_UNTIL(gate(KEY_STARTER, "") == 429);
+	want_error(429, "quota_exceeded");
 }
 END_TEST
 
 START_TEST(a_database_that_is_away_is_said_to_be)
 {
-	up();
+	up_ctl();
 	pgtest_halt(pg);
 	ck_assert_int_eq(ctl("user", "suspend", DEMO), 69);
 	ck_assert_int_eq(ctl("plan", "list"), 69);
@@ -336,7 +372,7 @@ START_TEST(people_see_aligned_columns)
 {
 	char *out;
 
-	up();
+	up_ctl();
 	ck_assert_int_eq(ctl("user", "set", "team@codexible.me", "--name",
 			     "\xc4\x90\xe1\xbb\x99i"),
 			 0);
@@ -383,6 +419,7 @@ int main(void)
 	tcase_add_test(tc, limits_are_in_force_when_the_command_returns);
 	tcase_add_test(tc, gcra_and_scopes_can_be_chosen);
 	tcase_add_test(tc, wrong_usage_changes_nothing);
+	tcase_add_test(tc, a_suspension_does_not_wait_for_older_writers);
 	tcase_add_test(tc, without_a_daemon_the_database_is_enough);
 	tcase_add_test(tc, a_database_that_is_away_is_said_to_be);
 	tcase_add_test(tc, people_see_aligned_columns);

@@ -231,6 +231,8 @@ static double percentile_ms(const struct hist *h, double part)
 	uint64_t sum = 0, at = (uint64_t)((double)h->n * part);
 	size_t i;
 
+	if (at >= h->n && h->n > 0)
+		at = h->n - 1;
 	for (i = 0; i < HIST_SLOTS - 1; i++) {
 		sum += h->slot[i];
 		if (sum > at)

@@ -297,6 +297,10 @@ part_import() {
 }
 
 export TALLY_DATADIR="$source/db"
+if [ "$only" = reads ]; then
+	exec "$source/tests/bench/reads.sh" --rounds "$rounds" \
+		--seconds "$seconds"
+fi
 cd "${BENCH_BUILD:-.}"
 [ -f config.status ] || {
 	echo "run.sh: run it in a build directory, or set BENCH_BUILD" >&2
@@ -322,6 +326,14 @@ for part in speed batch decide memory syscalls instructions import; do
 		"part_$part"
 	fi
 done
+if wants reads; then
+	say "dashboard reads"
+	BENCH_BUILD=. "$source/tests/bench/reads.sh" --rounds "$rounds" \
+		--seconds "$seconds" | tee "$tmp/reads.out"
+	judge "overview, keys, history: rounds over 3 ms at p95" \
+		"$(sed -n 's/^rounds over.*: \([0-9]*\) of.*/\1/p' \
+			"$tmp/reads.out")" rounds '<=' $((rounds / 2))
+fi
 say "table"
 cat "$table"
 ! grep -q MISSED "$table"

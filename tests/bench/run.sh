@@ -4,7 +4,7 @@
 #	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
 #
 # Parts: start speed batch decide memory syscalls instructions import
-# (default all).
+# (default all of these), and reads: reads.sh, with a larger database of its own.
 # The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
 # starts it with one worker and everything on.  Absolute figures drift from
 # machine to machine, the ratio to stock evhttp of the same rounds holds.

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "lib/crowd.h"
+#include "lib/midnight.h"
 
 #define ORIGIN "https://app.example"
 
@@ -294,6 +295,115 @@ START_TEST(acceptance_07_the_101st_call_and_the_address)
 }
 END_TEST
 
+START_TEST(acceptance_08_midnight_starts_anew_and_keeps_yesterday)
+{
+	char yesterday[16] = "", date[16] = "";
+	int64_t charged = 0;
+
+	if (!midnight_possible())
+		return;
+	prepare("limits.enabled=no");
+	midnight_up(8);
+	make_key("m", 1000000, "");
+
+	for (int i = 0; i < 20000; i++) {
+		client_call(c, "/api/usage/record", key_of("m"), "{}", NULL,
+			    &r);
+		want(200);
+		(void)snprintf(date, sizeof(date), "%s",
+			       json_str(&r, "usage.date"));
+		if (charged == 0)
+			(void)snprintf(yesterday, sizeof(yesterday), "%s",
+				       date);
+		if (strcmp(date, yesterday) != 0)
+			break;
+		charged++;
+		ck_assert_int_eq(json_num(&r, "usage.credits_used"), charged);
+		test_sleep_ms(5);
+	}
+
+	/* this was the first of the new day */
+	ck_assert_str_ne(date, yesterday);
+	ck_assert_int_eq(json_num(&r, "usage.credits_used"), 1);
+	ck_assert_int_eq(json_num(&r, "usage.request_count"), 1);
+	client_get(c, "/api/usage/history?days=2", key_of("m"), &r);
+	want(200);
+	ck_assert_pstr_eq(json_str(&r, "0.date"), date);
+	ck_assert_int_eq(json_num(&r, "0.credits_used"), 1);
+	ck_assert_pstr_eq(json_str(&r, "1.date"), yesterday);
+	ck_assert_int_eq(json_num(&r, "1.credits_used"), charged);
+	ck_assert_int_eq(json_num(&r, "1.request_count"), charged);
+	client_close(c);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	ck_assert_int_eq(sql_num(d->conninfo,
+				 "SELECT credits_used FROM daily_usage JOIN "
+				 "users USING (user_id) WHERE email = 'm@test' "
+				 "AND date = '%s'",
+				 yesterday),
+			 charged);
+}
+END_TEST
+
+static void mutations_are_503(void)
+{
+	static const char path[] = "/api/keys/" ID_PRO;
+	static const char head[] = "Authorization: Bearer " KEY_PRO "\r\n"
+				   "Content-Type: application/json\r\n";
+	static const char label[] = "{\"label\":\"New\"}";
+
+	client_call(c, "/api/keys", KEY_PRO, label, NULL, &r);
+	want_error(503, "service_unavailable");
+	client_call(c, "/api/keys/" ID_PRO "/rotate", KEY_PRO, "{}", NULL, &r);
+	want_error(503, "service_unavailable");
+	client_request(c, "PATCH", path, head, label, sizeof(label) - 1, &r);
+	want_error(503, "service_unavailable");
+	client_request(c, "DELETE", path, head, NULL, 0, &r);
+	want_error(503, "service_unavailable");
+}
+
+START_TEST(acceptance_10_the_database_stops_and_comes_back)
+{
+	static const char *const reads[] = { "/api/usage/today",
+					     "/api/dashboard/overview",
+					     "/api/usage/history?days=7",
+					     "/health" };
+	int64_t before;
+
+	up("limits.enabled=no", "server.workers=1");
+	for (int i = 0; i < 4; i++) {
+		client_get(c, reads[i], KEY_PRO, &r);
+		want(200);
+	}
+	before = used_today(KEY_PRO);
+	sql_close();
+	pgtest_halt(pg);
+
+	for (int i = 1; i <= 50; i++) {
+		client_call(c, "/api/usage/record", KEY_PRO,
+			    "{\"prompt_tokens\":1000}", NULL, &r);
+		want(200);
+		for (int j = 0; j < 4; j++) {
+			client_get(c, reads[j], KEY_PRO, &r);
+			want(200);
+		}
+		ck_assert_int_eq(used_today(KEY_PRO), before + i);
+		test_sleep_ms(20);
+	}
+	mutations_are_503();
+	client_get(c, "/api/usage/history?days=7", KEY_PRO, &r);
+	ck_assert_int_eq(json_num(&r, "0.credits_used"), before + 50);
+
+	pgtest_resume(pg);
+	WAIT_UNTIL(db_credits("demo@codexible.me") == before + 50);
+	ck_assert_int_eq(db_credits("demo@codexible.me"), before + 50);
+	client_get(c, "/api/usage/history?days=7", KEY_PRO, &r);
+	ck_assert_int_eq(json_num(&r, "0.credits_used"), before + 50);
+	client_close(c);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	ck_assert_int_eq(db_credits("demo@codexible.me"), before + 50);
+}
+END_TEST
+
 static void preflight(const char *origin)
 {
 	char headers[512];
@@ -349,6 +459,9 @@ int main(void)
 		tc,
 		acceptance_06_failed_calls_change_nothing_and_a_kill_loses_nothing);
 	tcase_add_test(tc, acceptance_07_the_101st_call_and_the_address);
+	tcase_add_test(tc,
+		       acceptance_08_midnight_starts_anew_and_keeps_yesterday);
 	tcase_add_test(tc, acceptance_09_cors);
+	tcase_add_test(tc, acceptance_10_the_database_stops_and_comes_back);
 	return fixture_run(s);
 }

@@ -26,6 +26,7 @@ static const struct ctl_arg key_create_args[] = {
 	{ "allowed_ips", CTL_ARG_TEXT, "CIDR,...", false, "default: any" },
 	{ "rate_limit", CTL_ARG_NUMBER, "N", false, "requests a window" },
 	{ "daily_limit", CTL_ARG_NUMBER, "N", false, "credits a day" },
+	{ "metadata", CTL_ARG_TEXT, "JSON", false, "an object, yours" },
 	{ 0 },
 };
 static const struct ctl_arg key_import_args[] = {
@@ -42,9 +43,22 @@ static const struct ctl_arg key_list_args[] = {
 	{ "all", CTL_ARG_FLAG, NULL, false, "revoked keys too" },
 	{ 0 },
 };
-static const struct ctl_arg key_revoke_args[] = {
+static const struct ctl_arg key_args[] = { /* revoke, show */
 	{ "key", CTL_ARG_WORD, "KEY-ID|PREFIX", true,
 	  "prefix: when one active key has it" },
+	{ 0 },
+};
+static const struct ctl_arg key_rename_args[] = {
+	{ "key", CTL_ARG_WORD, "KEY-ID|PREFIX", true,
+	  "prefix: when one active key has it" },
+	{ "label", CTL_ARG_WORD, "LABEL", true, "as it is called then" },
+	{ 0 },
+};
+static const struct ctl_arg key_rotate_args[] = {
+	{ "key", CTL_ARG_WORD, "KEY-ID|PREFIX", true,
+	  "prefix: when one active key has it" },
+	{ "grace_seconds", CTL_ARG_NUMBER, "N", false,
+	  "how long the old one still works" },
 	{ 0 },
 };
 static const struct ctl_arg user_create_args[] = {
@@ -161,8 +175,12 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  CTL_DATABASE, false },
 	{ "key list", key_list_args, "keys, newest first", CTL_DATABASE,
 	  false },
-	{ "key revoke", key_revoke_args, "end a key at once", CTL_DATABASE,
-	  false },
+	{ "key rename", key_rename_args, "another label for a key",
+	  CTL_DATABASE, false },
+	{ "key revoke", key_args, "end a key at once", CTL_DATABASE, false },
+	{ "key rotate", key_rotate_args, "a new secret in a key's place",
+	  CTL_DATABASE, false },
+	{ "key show", key_args, "one key and its rules", CTL_DATABASE, false },
 	{ "limit create", limit_create_args, "make a named limit",
 	  CTL_DATABASE, false },
 	{ "limit delete", limit_args, "remove a limit and its overrides",

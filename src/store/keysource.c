@@ -101,7 +101,8 @@ static enum tl_status key_part(const struct q_key_load_row *q,
 	row->key_id = q->key_id;
 	row->revoked = q->revoked;
 	row->expires_at_s = seconds(q->expires_at_us, q->expires_at_null);
-	row->grace_until_s = seconds(q->grace_until_us, q->grace_until_null);
+	row->grace_until_s =
+		q->grace_until_null ? 0 : tally_grace_s(q->grace_until_us);
 	row->rate_limit = q->rate_limit_null ? 0 : (uint32_t)q->rate_limit;
 	row->daily_credit_limit =
 		q->daily_credit_limit_null ? -1 : q->daily_credit_limit;

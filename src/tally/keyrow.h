@@ -49,6 +49,12 @@ struct tally_key_row {
 	struct tally_user_row user;
 };
 
+/* Rounded up: the last second of a grace may be longer, never shorter. */
+static inline int64_t tally_grace_s(int64_t until_us)
+{
+	return (until_us + 999999) / 1000000;
+}
+
 enum tally_algorithm { TALLY_SLIDING, TALLY_GCRA };
 enum tally_scope { TALLY_SCOPE_KEY, TALLY_SCOPE_USER, TALLY_SCOPE_ADDRESS };
 

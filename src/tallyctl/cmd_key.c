@@ -1,22 +1,15 @@
 /*
- * cmd_key.c - keys and users: straight to the database, which tells the
- * daemon.  The secret is printed once and is nowhere else.
+ * cmd_key.c - key create, user create: straight to the database, which tells
+ * the daemon.  The secret is printed once and is nowhere else.
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <time.h>
-
-#include "base/fd.h"
+#include "base/clock.h"
 #include "pg/pg.h"
-#include "store/q_keys.h"
 #include "store/q_users.h"
 #include "tally/input.h"
-#include "tally/key.h"
 #include "tallyctl/db.h"
+#include "tallyctl/key_find.h"
 #include "tallyctl/key_input.h"
-#include "tallyctl/tallyctl.h"
-
-#define LIST_MAX 10000
+#include "tallyctl/secret.h"
 
 /* A key to be made, for a user that is there or is made with it. */
 struct new_key {
@@ -28,38 +21,30 @@ struct new_key {
 	const int64_t *expires_us;
 	const int32_t *rate_limit, *daily_limit;
 	struct pg_array scopes, networks;
+	const struct tl_str *metadata;
 	int64_t expires_value;
 	int32_t rate_value, daily_value;
+	struct tl_str metadata_value;
 	/* result */
-	char key[TALLY_KEY_TEXT_MAX + 1];
+	struct secret secret;
 	struct tl_uuid user_id;
 	struct q_key_insert_row made;
 };
-
-static void make_secret(struct new_key *k, struct tally_digest *digest_r)
-{
-	uint8_t random[16];
-
-	tl_random(random, sizeof(random));
-	tally_key_make(k->t->conf->keys.prefix, random, k->key);
-	tally_key_digest(tl_str_c(k->key), digest_r);
-}
 
 /* The user is known by now. */
 static enum tl_status insert_key(struct pg *pg, struct new_key *k,
 				 struct tl_err *err)
 {
 	uint32_t max = k->t->conf->keys.max_per_user;
-	struct tally_digest digest;
 	struct q_key_insert_params p;
 	enum tl_status st;
 
-	make_secret(k, &digest);
+	secret_make(&k->secret, k->t->conf);
 	p = (struct q_key_insert_params){
 		.actor = TALLYCTL_ACTOR,
 		.user_id = k->user_id,
-		.digest = { (const char *)digest.b, sizeof(digest.b) },
-		.prefix = { k->key, strnlen(k->key, TALLY_KEY_PREFIX_LEN) },
+		.digest = secret_digest(&k->secret),
+		.prefix = secret_prefix(&k->secret),
 		.label = k->label,
 		.max_active = (int32_t)max,
 		.expires_at_us = k->expires_us,
@@ -67,6 +52,7 @@ static enum tl_status insert_key(struct pg *pg, struct new_key *k,
 		.allowed_ips = k->networks,
 		.rate_limit = k->rate_limit,
 		.daily_credit_limit = k->daily_limit,
+		.metadata = k->metadata,
 	};
 	st = q_key_insert(pg, &p, k->t->arena, &k->made, err);
 	if (st != TL_OK)
@@ -82,31 +68,13 @@ static enum tl_status insert_key(struct pg *pg, struct new_key *k,
 	return TL_OK;
 }
 
-static enum tl_status find_user(struct pg *pg, struct tallyctl *t,
-				struct tl_str email, struct tl_uuid *user_id_r,
-				struct tl_err *err)
-{
-	struct q_user_find_by_email_row row;
-	enum tl_status st;
-
-	st = q_user_find_by_email(pg, email, t->arena, &row, err);
-	if (st == TL_NOT_FOUND)
-		return tl_err_set(err, TL_NOT_FOUND,
-				  "there is no user '%.*s'; make one with "
-				  "'tallyctl user create'",
-				  (int)email.len, email.ptr);
-	if (st == TL_OK)
-		*user_id_r = row.user_id;
-	return st;
-}
-
 static enum tl_status run_key_create(struct pg *pg, void *arg,
 				     struct tl_err *err)
 {
 	struct new_key *k = arg;
 	enum tl_status st;
 
-	st = find_user(pg, k->t, k->email, &k->user_id, err);
+	st = key_find_user(pg, k->t, k->email, &k->user_id, err);
 	return st == TL_OK ? insert_key(pg, k, err) : st;
 }
 
@@ -154,17 +122,14 @@ static void print_new_key(struct new_key *k)
 {
 	struct tl_arena *a = k->t->arena;
 	struct doc *o = doc_object(a);
-	size_t shown = strnlen(k->key, TALLY_KEY_PREFIX_LEN);
 
 	if (!k->t->json) {
-		(void)fprintf(stderr, "The key is shown this once; only its "
-				      "hash is kept.\n");
-		(void)puts(k->key);
+		secret_print(&k->secret);
 		return;
 	}
 	doc_set(a, o, "id", doc_uuid(a, &k->made.key_id));
-	doc_set(a, o, "key", doc_str(a, tl_str_c(k->key)));
-	doc_set(a, o, "prefix", doc_str(a, (struct tl_str){ k->key, shown }));
+	doc_set(a, o, "key", doc_str(a, tl_str_c(k->secret.text)));
+	doc_set(a, o, "prefix", doc_str(a, secret_prefix(&k->secret)));
 	doc_set(a, o, "label", doc_str(a, k->label));
 	doc_set(a, o, "user_id", doc_uuid(a, &k->user_id));
 	doc_set(a, o, "email", doc_str(a, k->email));
@@ -184,7 +149,7 @@ static enum exit_status create(struct new_key *k, db_fn fn)
 		ex = complain_store(st, &err);
 	if (ex == EXIT_OK)
 		print_new_key(k);
-	explicit_bzero(k->key, sizeof(k->key));
+	secret_wipe(&k->secret);
 	return ex;
 }
 
@@ -232,6 +197,7 @@ static enum tl_status read_key(struct new_key *k, struct tl_err *err)
 {
 	struct tl_str label = ctl_text(k->t->args, "label");
 	struct tl_str expires = ctl_text(k->t->args, "expires");
+	struct tl_str metadata = ctl_text(k->t->args, "metadata");
 	enum tl_status st = TL_OK;
 
 	k->label = TL_STR("Default");
@@ -246,6 +212,11 @@ static enum tl_status read_key(struct new_key *k, struct tl_err *err)
 		st = read_limits(k, err);
 	if (st == TL_OK)
 		st = read_lists(k, err);
+	if (st == TL_OK && metadata.ptr != NULL) {
+		st = key_input_metadata(metadata, k->t->arena,
+					&k->metadata_value, err);
+		k->metadata = &k->metadata_value;
+	}
 	return st;
 }
 
@@ -278,110 +249,4 @@ enum exit_status cmd_user_create(struct tallyctl *t)
 	if (st != TL_OK)
 		return complain(EXIT_USAGE, "%s", err.text);
 	return create(&k, run_user_create);
-}
-
-/* ---- list ---- */
-
-struct list {
-	struct tallyctl *t;
-	struct q_key_list_row *rows;
-	uint32_t n;
-};
-
-static enum tl_status run_list(struct pg *pg, void *arg, struct tl_err *err)
-{
-	struct list *l = arg;
-	struct tl_str email = ctl_text(l->t->args, "email");
-	struct q_key_list_by_user_params p = { .max = LIST_MAX };
-	enum tl_status st;
-
-	if (email.ptr == NULL)
-		return q_key_list(pg, LIST_MAX, l->t->arena, &l->rows, &l->n,
-				  err);
-	st = find_user(pg, l->t, email, &p.user_id, err);
-	if (st == TL_OK)
-		st = q_key_list_by_user(pg, &p, l->t->arena, &l->rows, &l->n,
-					err);
-	return st;
-}
-
-static const struct doc *key_doc(const struct q_key_list_row *r,
-				 struct tl_arena *a)
-{
-	struct doc *o = doc_object(a);
-
-	doc_set(a, o, "id", doc_uuid(a, &r->key_id));
-	doc_set(a, o, "prefix", doc_str(a, r->key_prefix));
-	doc_set(a, o, "label", doc_str(a, r->label));
-	doc_set(a, o, "status", doc_str(a, r->status));
-	doc_set(a, o, "email", doc_str(a, r->email));
-	doc_set(a, o, "user_id", doc_uuid(a, &r->user_id));
-	doc_set(a, o, "created_at", doc_time(a, r->created_at_us));
-	doc_set(a, o, "last_used_at",
-		r->last_used_at_null ? doc_null()
-				     : doc_time(a, r->last_used_at_us));
-	doc_set(a, o, "expires_at",
-		r->expires_at_null ? doc_null()
-				   : doc_time(a, r->expires_at_us));
-	doc_set(a, o, "grace_until",
-		r->grace_until_null ? doc_null()
-				    : doc_time(a, r->grace_until_us));
-	doc_set(a, o, "scopes", doc_strs(a, r->scopes.items, r->scopes.n));
-	doc_set(a, o, "allowed_ips",
-		doc_strs(a, r->allowed_ips.items, r->allowed_ips.n));
-	doc_set(a, o, "rate_limit",
-		r->rate_limit_null ? doc_null() : doc_int(a, r->rate_limit));
-	doc_set(a, o, "daily_credit_limit",
-		r->daily_credit_limit_null ? doc_null()
-					   : doc_int(a, r->daily_credit_limit));
-	return o;
-}
-
-static void print_key(const struct q_key_list_row *r, struct tl_arena *a)
-{
-	char id[TL_UUID_TEXT];
-
-	tl_uuid_format(&r->key_id, id);
-	(void)printf(
-		"%s %-20.*s %-8.*s %s %.*s '%.*s'\n", id,
-		(int)r->key_prefix.len, r->key_prefix.ptr, (int)r->status.len,
-		r->status.ptr,
-		r->last_used_at_null
-			? "never used          "
-			: time_text(a, r->last_used_at_us / 1000000 * 1000000),
-		(int)r->email.len, r->email.ptr, (int)r->label.len,
-		r->label.ptr);
-}
-
-enum exit_status cmd_key_list(struct tallyctl *t)
-{
-	struct doc *keys = doc_array(t->arena), *o = doc_object(t->arena);
-	bool all = ctl_flag(t->args, "all");
-	struct list l = { .t = t };
-	enum exit_status ex;
-	enum tl_status st;
-	struct tl_err err;
-
-	ex = db_run(t, run_list, &l, &st, &err);
-	if (ex != EXIT_OK)
-		return ex;
-	if (st != TL_OK)
-		return complain_store(st, &err);
-	for (uint32_t i = 0; i < l.n; i++) {
-		if (!all && !tl_str_eq(l.rows[i].status, TL_STR("active")))
-			continue;
-		if (t->json)
-			doc_push(t->arena, keys, key_doc(&l.rows[i], t->arena));
-		else
-			print_key(&l.rows[i], t->arena);
-	}
-	doc_set(t->arena, o, "keys", keys);
-	if (t->json)
-		print_json(o);
-	if (l.n == LIST_MAX)
-		(void)complain(EXIT_OK,
-			       "only the newest %d keys were looked "
-			       "at; give an e-mail address",
-			       LIST_MAX);
-	return EXIT_OK;
 }

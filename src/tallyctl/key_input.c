@@ -1,6 +1,7 @@
 #include "tallyctl/key_input.h"
 
 #include "base/clock.h"
+#include "codec/doc.h"
 #include "tally/addr.h"
 #include "tally/input.h"
 
@@ -106,5 +107,32 @@ enum tl_status key_input_label(struct tl_str s, struct tl_str *label_r,
 
 	if (st == TL_OK)
 		*label_r = label;
+	return st;
+}
+
+enum tl_status key_input_metadata(struct tl_str s, struct tl_arena *a,
+				  struct tl_str *json_r, struct tl_err *err)
+{
+	const struct doc *d;
+	struct tl_buf b;
+	enum tl_status st;
+
+	st = doc_parse(a, DOC_JSON, s, &d, err);
+	if (st != TL_OK) {
+		tl_err_wrap(err, "metadata");
+		return st;
+	}
+	tl_buf_init(&b);
+	doc_write(d, DOC_JSON, &b);
+	if (d->type != DOC_OBJECT || b.len > TALLY_METADATA_MAX) {
+		st = tl_err_set(err, TL_INVALID,
+				"metadata must be a JSON object of at most %d "
+				"bytes",
+				TALLY_METADATA_MAX);
+	} else {
+		json_r->ptr = tl_arena_strndup(a, b.ptr, b.len);
+		json_r->len = b.len;
+	}
+	tl_buf_deinit(&b);
 	return st;
 }

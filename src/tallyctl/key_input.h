@@ -22,5 +22,9 @@ enum tl_status key_input_networks(struct tl_str s, struct tl_arena *a,
 /* Trimmed; 1 to 100 characters, no control characters. */
 enum tl_status key_input_label(struct tl_str s, struct tl_str *label_r,
 			       struct tl_err *err) TL_MUST_CHECK;
+/* A JSON object of at most TALLY_METADATA_MAX bytes, as it is stored. */
+enum tl_status key_input_metadata(struct tl_str s, struct tl_arena *a,
+				  struct tl_str *json_r,
+				  struct tl_err *err) TL_MUST_CHECK;
 
 #endif

@@ -63,6 +63,7 @@ static bool loads_passed(const struct live *l)
 struct what {
 	const struct tl_uuid *id, *limit_id;
 	const struct tally_digest *digest;
+	int64_t grace_until_s;
 	struct tl_arena *arena; /* of this look */
 };
 /* Does the segment show what the database holds now? */
@@ -184,6 +185,25 @@ static enum tl_status look_override(struct live *l, struct pg *pg,
 	return TL_OK;
 }
 
+static enum tl_status look_key(struct live *l, struct pg *pg,
+			       const struct what *w, bool *there_r,
+			       struct tl_err *err)
+{
+	uint32_t at = shm_key_find(l->shm, w->digest);
+	const struct shm_key *k;
+
+	(void)pg; /* nothing brings it back, so there is nothing to ask */
+	(void)err;
+	if (at == SHM_NONE) {
+		*there_r = loads_passed(l);
+		return TL_OK;
+	}
+	k = &l->shm->keys[at];
+	*there_r = (atomic_load(&k->flags) & SHM_KEY_REVOKED) != 0 &&
+		   atomic_load(&k->grace_until_s) <= w->grace_until_s;
+	return TL_OK;
+}
+
 /* ---- until it is so ---- */
 
 static enum tl_status watch(struct live *l, struct pg *pg, look_fn look,
@@ -244,5 +264,14 @@ enum tl_status live_override(struct live *l, struct pg *pg,
 		     &(struct what){ .id = user_id,
 				     .limit_id = limit_id,
 				     .digest = digest },
+		     err);
+}
+
+enum tl_status live_key(struct live *l, const struct tally_digest *digest,
+			int64_t grace_until_s, struct tl_err *err)
+{
+	return watch(l, NULL, look_key,
+		     &(struct what){ .digest = digest,
+				     .grace_until_s = grace_until_s },
 		     err);
 }

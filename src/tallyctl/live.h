@@ -46,4 +46,8 @@ enum tl_status live_override(struct live *l, struct pg *pg,
 			     const struct tl_uuid *user_id,
 			     const struct tally_digest *digest,
 			     struct tl_err *err) TL_MUST_CHECK;
+/* A revoked key: no worker takes it at that second (0: now) or later. */
+enum tl_status live_key(struct live *l, const struct tally_digest *digest,
+			int64_t grace_until_s,
+			struct tl_err *err) TL_MUST_CHECK;
 #endif

@@ -287,11 +287,10 @@ void keys_rotate(struct req *req, const struct tl_uuid *owner,
 	p.grace_seconds = (int32_t)grace_seconds;
 	st = q_key_rotate(req_pg(req), &p, &req->arena, &row, &err);
 	if (st == TL_OK) {
-		/* rounded up: a grace may be longer, never shorter */
 		mark_revoked(req, row.old_digest,
 			     row.grace_until_null
 				     ? 0
-				     : (row.grace_until_us + 999999) / 1000000);
+				     : tally_grace_s(row.grace_until_us));
 		reply_created(req, &s, &row.key_id, row.label, location);
 	} else if (st == TL_NOT_FOUND) {
 		fail_no_key(req);

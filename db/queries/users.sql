@@ -22,6 +22,12 @@ SELECT user_id, email, name, plan_id, status, created_at
   FROM users
  WHERE lower(email) = lower(:email);
 
+-- name: user_by_id :one row=user_find_by_email
+-- One user.
+SELECT user_id, email, name, plan_id, status, created_at
+  FROM users
+ WHERE user_id = :user_id;
+
 -- name: user_load_many :many
 -- What the segment holds of these users, usage as of :day; unknown ids give
 -- no row.

@@ -146,6 +146,13 @@ static const struct ctl_arg limit_override_args[] = {
 	{ "remove", CTL_ARG_FLAG, NULL, false, "as everybody again" },
 	{ 0 },
 };
+static const struct ctl_arg usage_args[] = {
+	{ "user", CTL_ARG_WORD, "USER", true, "e-mail address or id" },
+	{ "days", CTL_ARG_NUMBER, "N", false, "up to today; default 30" },
+	{ "chart", CTL_ARG_FLAG, NULL, false, "bars, off a terminal too" },
+	{ "csv", CTL_ARG_FLAG, NULL, false, "comma-separated, RFC 4180" },
+	{ 0 },
+};
 static const struct ctl_arg migrate_up_args[] = {
 	{ "to", CTL_ARG_NUMBER, "N", false, "highest to apply; default: all" },
 	{ 0 },
@@ -206,6 +213,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "user show", user_args, "one user", CTL_DATABASE, false },
 	{ "user suspend", user_args, "keep a user out at once", CTL_DATABASE,
 	  false },
+	{ "usage", usage_args, "what a user has used, day by day",
+	  CTL_DATABASE, false },
 	{ "backup", backup_args, "database and segment in one file",
 	  CTL_DATABASE, false },
 	{ "restore", restore_args, "a backup becomes the database",

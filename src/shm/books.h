@@ -14,7 +14,7 @@
  * only grows, and may be read at any later time: there is no race left.
  *
  * Both calls bracket themselves with shm_enter and shm_leave.
- * Runs in: worker.  Suspends: no.
+ * Runs in: worker, tallyctl.  Suspends: no.
  */
 #ifndef TALLY_SHM_BOOKS_H
 #define TALLY_SHM_BOOKS_H

@@ -97,6 +97,48 @@ enum tl_status q_user_find_by_email(struct pg *pg,
 	return pg_one(pg, &user_find_by_email_statement, params, arena, row_r, err);
 }
 
+static const uint32_t user_by_id_oids[] = { 2950 };
+static const struct pg_column user_by_id_columns[] = {
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_user_find_by_email_row, user_id) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_user_find_by_email_row, email) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_user_find_by_email_row, name),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_user_find_by_email_row, name_null) },
+	{ .type = PG_UUID,
+	  .offset = offsetof(struct q_user_find_by_email_row, plan_id) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_user_find_by_email_row, status) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_user_find_by_email_row, created_at_us) },
+};
+static const struct pg_statement user_by_id_statement = {
+	.name = "user_by_id",
+	.sql =
+		"SELECT user_id, email, name, plan_id, status, created_at\n"
+		"  FROM users\n"
+		" WHERE user_id = $1",
+	.param_oids = user_by_id_oids,
+	.n_params = 1,
+	.columns = user_by_id_columns,
+	.n_columns = 6,
+	.row_bytes = sizeof(struct q_user_find_by_email_row),
+};
+
+enum tl_status q_user_by_id(struct pg *pg,
+		struct tl_uuid user_id,
+		struct tl_arena *arena, struct q_user_find_by_email_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_UUID, .uuid = user_id },
+	};
+
+	return pg_one(pg, &user_by_id_statement, params, arena, row_r, err);
+}
+
 static const uint32_t user_load_many_oids[] = { 2951, 1082, 20 };
 static const struct pg_column user_load_many_columns[] = {
 	{ .type = PG_UUID,

@@ -59,6 +59,14 @@ enum tl_status q_user_find_by_email(struct pg *pg,
 		struct tl_arena *arena, struct q_user_find_by_email_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+/*
+ * One user.
+ */
+enum tl_status q_user_by_id(struct pg *pg,
+		struct tl_uuid user_id,
+		struct tl_arena *arena, struct q_user_find_by_email_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 struct q_user_load_many_params {
 	struct pg_array user_ids; /* of struct tl_uuid */
 	int32_t day;

@@ -48,6 +48,7 @@ static const struct {
 	{ "user set", cmd_user_set },
 	{ "user show", cmd_user_show },
 	{ "user suspend", cmd_user_suspend },
+	{ "usage", cmd_usage },
 	{ "backup", cmd_backup },
 	{ "restore", cmd_restore },
 	{ "migrate up", cmd_migrate_up },

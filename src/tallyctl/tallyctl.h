@@ -66,6 +66,7 @@ enum exit_status cmd_user_show(struct tallyctl *t);
 enum exit_status cmd_user_suspend(struct tallyctl *t);
 enum exit_status cmd_backup(struct tallyctl *t);
 enum exit_status cmd_restore(struct tallyctl *t);
+enum exit_status cmd_usage(struct tallyctl *t);
 enum exit_status cmd_migrate_up(struct tallyctl *t);
 enum exit_status cmd_migrate_down(struct tallyctl *t);
 enum exit_status cmd_migrate_status(struct tallyctl *t);

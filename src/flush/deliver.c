@@ -56,8 +56,24 @@ static bool spooling(const struct flush *f)
 {
 	if (!node_database_known(f))
 		return false;
-	return f->level > 0 || !spool_empty(f) ||
-	       (f->draining && !level_reachable(f));
+	if (!spool_empty(f))
+		return true;
+	/* what the spool can not take (a batch above its limit, a full disk)
+	 * must not wait for it once the database is back */
+	if (f->spool_failed && level_reachable(f))
+		return false;
+	return f->level > 0 || (f->draining && !level_reachable(f));
+}
+
+/*
+ * The last fifth of the spool is for usage alone, and so is all of one that
+ * is too small for a batch with rows of the request log.
+ */
+static bool logs_stay(const struct flush *f)
+{
+	uint64_t max = (uint64_t)f->o.conf->metering.spool_max_mib << 20;
+
+	return f->level >= 2 || (f->level == 1 && max / 5 < SPOOL_BODY_MAX);
 }
 
 static bool any_sealed(struct flush *f)
@@ -90,8 +106,7 @@ static void scan_begin(struct flush *f)
 	f->scan_mono_ms = now;
 	f->scan_due_mono_ms = FLUSH_NEVER;
 	f->scan_gen = shm_scan_begin(f->shm, &f->scan, full);
-	/* the last fifth of the spool is for usage alone */
-	f->scan.no_logs = f->level >= 2;
+	f->scan.no_logs = logs_stay(f);
 	if (f->first_gen == 0)
 		f->first_gen = f->scan_gen;
 	f->scanning = true;
@@ -207,6 +222,7 @@ static enum tl_status to_database(struct flush *f, struct shm_batch *b)
 		return st;
 	}
 	level_success(f);
+	f->spool_failed = false; /* it is empty, see spooling() */
 	atomic_store(&f->shm->head->last_commit_mono_ms, tl_mono_ms());
 	if (duplicate)
 		log_info("batch %" PRIu64 " was in the database already",
@@ -321,9 +337,14 @@ static void replay_one(struct flush *f)
 static void drain_end(struct flush *f)
 {
 	uint64_t total[SHM_METRICS], keys;
+	uint64_t rows = shm_reqlog_pending(f->shm);
 	bool clean;
 
 	shm_pending(f->shm, total, &keys);
+	if (rows > 0)
+		log_warn("%" PRIu64 " rows of the request log stay in the "
+			 "segment for the next start",
+			 rows);
 	clean = keys == 0 && !any_sealed(f);
 	if (!clean)
 		log_error("usage of %" PRIu64 " keys stays in the segment: "

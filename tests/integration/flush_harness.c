@@ -156,6 +156,15 @@ void check_sums(void)
 			 (int64_t)sum_added(SHM_COST));
 	ck_assert_int_eq(sql_int("SELECT count(*) FROM tallyd.usage_orphan"),
 			 0);
+	/* and each row of request_logs, once */
+	until(sql_int("SELECT count(*) FROM request_logs") ==
+	      (int64_t)sum_added(SHM_REQUESTS));
+	ck_assert_int_eq(
+		sql_int("SELECT coalesce(sum(credits), 0) FROM request_logs"),
+		(int64_t)sum_added(SHM_CREDITS));
+	ck_assert_int_eq(sql_int("SELECT coalesce(sum(cost_micro_usd), 0) FROM "
+				 "request_logs"),
+			 (int64_t)sum_added(SHM_COST));
 }
 
 uint64_t pending_keys(void)
@@ -176,6 +185,7 @@ void harness_segment(void)
 			       .max_windows = 1024,
 			       .decision_ring = 1024,
 			       .idempotency = 1024,
+			       .request_log = 262144,
 			       .window_ms = 60000 };
 	enum shm_found found;
 	struct tl_err err;
@@ -376,13 +386,21 @@ bool commit_wait(unsigned timeout_ms)
 
 static void add(struct total *t, uint32_t key, const uint64_t delta[])
 {
+	const struct shm_key *k = &seg->keys[key];
 	uint64_t now = tl_mono_ns();
-	enum tl_status st;
+	struct shm_log_row row = { .created_us = shm_wall_us(seg, now),
+				   .day = shm_day(seg, now),
+				   .credits = (uint32_t)delta[SHM_CREDITS],
+				   .cost_micro_usd = delta[SHM_COST] };
 
-	st = shm_usage_add(seg, key, shm_day(seg, now), delta, SHM_COUNT_MAX,
-			   shm_wall_ms(seg, now));
-	if (st != TL_OK)
+	if (shm_usage_add(seg, key, row.day, delta, SHM_COUNT_MAX,
+			  shm_wall_ms(seg, now)) != TL_OK)
 		_exit(5);
+	memcpy(row.key_id, k->key_id, sizeof(row.key_id));
+	memcpy(row.user_id, seg->users[atomic_load(&k->user)].user_id,
+	       sizeof(row.user_id));
+	if (!shm_reqlog_append(seg, &row, TL_STR("a model")))
+		_exit(6);
 	for (int m = 0; m < SHM_METRICS; m++)
 		atomic_fetch_add(&t->added[m], delta[m]);
 }
@@ -462,6 +480,7 @@ static void default_conf(void)
 	conf.keys.refresh_seconds = 3600;
 	conf.metering.flush_interval_ms = 20;
 	conf.metering.flush_interval_max_ms = 1000;
+	conf.metering.request_log_retention_days = 90;
 	conf.metering.spool_max_mib = 64;
 }
 

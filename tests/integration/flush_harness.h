@@ -19,6 +19,7 @@
 #include "lib/pgtest.h"
 #include "shm/entries.h"
 #include "shm/metrics.h"
+#include "shm/reqlog.h"
 #include "shm/usage.h"
 
 #define EXIT_CLEAN   0 /* of the flusher: drained, nothing left */

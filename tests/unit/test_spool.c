@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "flush/spool.h"
+#include "shm/layout.h"
 
 #define EPOCH 0x1122334455667788ULL
 #define OLD   0x7fffffffffffffffULL /* sorts behind EPOCH by number */
@@ -68,6 +69,38 @@ static void teardown(void)
 	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* Rows of request_logs, one for each record; the model has two bytes. */
+static void put_logs(uint64_t seq, uint32_t n)
+{
+	const size_t bytes = sizeof(struct shm_log_row) + 8;
+	struct shm_log_row row = { .model_len = 2 };
+
+	batch->n_logs = n;
+	batch->log_bytes = (uint32_t)(n * bytes);
+	for (uint32_t i = 0; i < n; i++) {
+		row.credits = (uint32_t)(seq * 1000 + i);
+		memcpy(batch->logs + i * bytes, &row, sizeof(row));
+		memcpy(batch->logs + i * bytes + sizeof(row), "m1\0\0\0\0\0",
+		       8);
+	}
+}
+
+static void expect_logs(const struct spool_view *v, uint64_t seq, uint32_t n)
+{
+	const size_t bytes = sizeof(struct shm_log_row) + 8;
+	struct shm_log_row row;
+
+	ck_assert_uint_eq(v->rec->n_logs, n);
+	ck_assert_uint_eq(v->rec->log_bytes, n * bytes);
+	for (uint32_t i = 0; i < n; i++) {
+		memcpy(&row, (const char *)v->logs + i * bytes, sizeof(row));
+		ck_assert_uint_eq(row.credits, seq * 1000 + i);
+		ck_assert_mem_eq((const char *)v->logs + i * bytes +
+					 sizeof(row),
+				 "m1", 3);
+	}
+}
+
 /* Batch `seq`: n records whose credits are seq * 1000 + i, one answer. */
 static enum tl_status append_to(const uint8_t *id, uint64_t epoch, uint64_t seq,
 				uint32_t n)
@@ -81,6 +114,7 @@ static enum tl_status append_to(const uint8_t *id, uint64_t epoch, uint64_t seq,
 		batch->records[i].delta[SHM_CREDITS] = seq * 1000 + i;
 	snprintf(batch->idems[0].name, sizeof(batch->idems[0].name),
 		 "answer-%u", (unsigned)seq);
+	put_logs(seq, n);
 	return spool_append(sp, id, batch, &err);
 }
 
@@ -107,6 +141,7 @@ static void expect_next(uint64_t epoch, uint64_t seq, uint32_t n)
 				  seq * 1000 + i);
 	snprintf(name, sizeof(name), "answer-%u", (unsigned)seq);
 	ck_assert_str_eq(v.idems[0].name, name);
+	expect_logs(&v, seq, n);
 	spool_drop(sp);
 }
 
@@ -212,10 +247,10 @@ START_TEST(files_end_at_their_size_and_go_one_by_one)
 {
 	struct spool_stat st;
 
-	reopen_as(EPOCH, 64 << 20, 4096);
+	reopen_as(EPOCH, 64 << 20, 6000);
 	for (uint64_t seq = 1; seq <= 10; seq++)
-		append(seq, 12); /* 1480 bytes: two a file */
-	reopen_as(EPOCH, 64 << 20, 4096);
+		append(seq, 12); /* 2448 bytes: two a file */
+	reopen_as(EPOCH, 64 << 20, 6000);
 
 	spool_stat(sp, db, &st);
 	ck_assert_uint_eq(st.records, 10);
@@ -351,7 +386,9 @@ START_TEST(the_limit_holds_and_ends_with_delivery)
 {
 	const uint64_t one =
 		sizeof(struct spool_head) + sizeof(struct spool_record) +
-		10 * sizeof(struct shm_record) + sizeof(struct shm_idem_record);
+		10 * (sizeof(struct shm_record) + sizeof(struct shm_log_row) +
+		      8) +
+		sizeof(struct shm_idem_record);
 
 	reopen_as(EPOCH, 2 * one, 0);
 	append(1, 10);

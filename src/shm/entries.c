@@ -231,6 +231,14 @@ static enum tl_status user_take_in(struct shm *s,
 	return st;
 }
 
+/* 0: none.  What lies before 1970 or after 2106 stays on its side of now. */
+static uint32_t second_word(int64_t at_s)
+{
+	if (at_s <= 0)
+		return at_s < 0;
+	return at_s < UINT32_MAX ? (uint32_t)at_s : UINT32_MAX;
+}
+
 static void key_rules(struct shm_key *k, const struct tally_key_row *row,
 		      uint32_t extras)
 {
@@ -240,8 +248,8 @@ static void key_rules(struct shm_key *k, const struct tally_key_row *row,
 		limit = row->daily_credit_limit < SHM_NO_LIMIT ?
 				(uint32_t)row->daily_credit_limit :
 				SHM_NO_LIMIT - 1;
-	atomic_store(&k->expires_at_s, (uint32_t)row->expires_at_s);
-	atomic_store(&k->grace_until_s, (uint32_t)row->grace_until_s);
+	atomic_store(&k->expires_at_s, second_word(row->expires_at_s));
+	atomic_store(&k->grace_until_s, second_word(row->grace_until_s));
 	atomic_store(&k->rate_limit, row->rate_limit);
 	atomic_store(&k->daily_limit, limit);
 	atomic_store(&k->extras, extras);
@@ -380,7 +388,7 @@ static void key_mark(struct shm *s, const struct tally_digest *d, uint32_t flag,
 	i = key_lookup(s, d, hash);
 	if (i != SHM_NONE) {
 		atomic_store(&s->keys[i].grace_until_s,
-			     (uint32_t)grace_until_s);
+			     second_word(grace_until_s));
 		atomic_fetch_or(&s->keys[i].flags, flag);
 	}
 	if (locked)

@@ -77,6 +77,25 @@ START_TEST(a_key_taken_in_is_found_with_its_rules)
 }
 END_TEST
 
+/* A key that ends after 2106 is good, one that ended before 1970 is not. */
+START_TEST(times_beyond_the_word_stay_on_their_side)
+{
+	static const int64_t at_s[] = { 4418064000, 4294967295, -1, -86400 };
+	static const uint32_t words[] = { UINT32_MAX, UINT32_MAX, 1, 1 };
+	uint32_t k = taken(7, 3);
+
+	for (int i = 0; i < 4; i++) {
+		row.expires_at_s = at_s[i];
+		row.grace_until_s = at_s[i];
+		segment_take_in(shm, &row);
+		ck_assert_uint_eq(atomic_load(&shm->keys[k].expires_at_s),
+				  words[i]);
+		ck_assert_uint_eq(atomic_load(&shm->keys[k].grace_until_s),
+				  words[i]);
+	}
+}
+END_TEST
+
 START_TEST(rules_change_and_counts_stay)
 {
 	uint64_t delta[SHM_METRICS] = { 4, 1, 0 }, used;
@@ -459,6 +478,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, up, down);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_key_taken_in_is_found_with_its_rules);
+	tcase_add_test(tc, times_beyond_the_word_stay_on_their_side);
 	tcase_add_test(tc, rules_change_and_counts_stay);
 	tcase_add_test(tc, a_row_older_than_a_change_is_not_taken);
 	tcase_add_test(tc, an_unknown_plan_asks_for_the_policies);

@@ -100,6 +100,12 @@ enum tl_status pg_many(struct pg *pg, const struct pg_statement *st,
 enum tl_status pg_exec(struct pg *pg, const struct pg_statement *st,
 		       const struct pg_param *params, uint64_t *affected_r,
 		       struct tl_err *err) TL_MUST_CHECK;
+/*
+ * Of a call that failed: it was on its way when the connection broke or we
+ * stopped waiting, so it may have been done.  Never for a statement within a
+ * transaction, which ends with the connection.
+ */
+bool pg_err_in_doubt(const struct tl_err *err);
 /* The constraint of the last TL_CONFLICT of this coroutine's err, or "". */
 const char *pg_err_constraint(const struct tl_err *err);
 /*

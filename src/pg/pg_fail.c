@@ -103,6 +103,13 @@ const char *pg_err_constraint(const struct tl_err *err)
 	return name;
 }
 
+bool pg_err_in_doubt(const struct tl_err *err)
+{
+	size_t len = strlen(err->text), mark = sizeof(PG_IN_DOUBT) - 1;
+
+	return len >= mark && strcmp(err->text + len - mark, PG_IN_DOUBT) == 0;
+}
+
 const char *pg_err_sqlstate(const struct tl_err *err)
 {
 	static char state[6];

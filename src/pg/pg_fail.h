@@ -17,6 +17,8 @@ const char *pg_sqlstate(const PGresult *res);
 /* Fills err: "message [23505] (constraint users_email_key)". */
 enum tl_status pg_fail(const PGresult *res, const char *doing,
 		       struct tl_err *err);
+/* What pg_err_in_doubt looks for at the end of the words. */
+#define PG_IN_DOUBT "its outcome is not known"
 /* The statement was prepared for a schema that is gone, or never here. */
 bool pg_sqlstate_is_stale(const char *sqlstate);
 /* The server is leaving: the connection is of no more use. */

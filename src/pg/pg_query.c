@@ -3,6 +3,7 @@
  */
 #include "pg/pg.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,19 @@ static enum tl_status judge(struct pg_conn *c, const char *name,
 	return st;
 }
 
+/* Nobody answered what was sent: st and err say why. */
+static enum tl_status unanswered(const struct pg *tx, const char *name,
+				 enum tl_status st, struct tl_err *err)
+{
+	char why[256];
+
+	if (tx != NULL || err == NULL)
+		return st;
+	/* cut, for what follows must stand at the end */
+	snprintf(why, sizeof(why), "%.255s", err->text);
+	return tl_err_set(err, st, "%.100s: %s; " PG_IN_DOUBT, name, why);
+}
+
 /* On a connection that the caller holds.  The answer is c->result. */
 static enum tl_status run(struct pg_conn *c, struct pg *tx,
 			  const struct pg_statement *st,
@@ -71,10 +85,13 @@ static enum tl_status run(struct pg_conn *c, struct pg *tx,
 		send_batch(c, open_transaction, known, params);
 		status = pg_conn_wait(c, err);
 		if (status != TL_OK)
-			return status;
+			return unanswered(tx, st->name, status, err);
 		if (tx != NULL)
 			tx->begun = PQtransactionStatus(c->pq) != PQTRANS_IDLE;
 		status = judge(c, st->name, err);
+		/* It leaves in the middle of work, perhaps behind its end. */
+		if (status != TL_OK && c->pq == NULL)
+			return unanswered(tx, st->name, status, err);
 		/* A prepare of just now that fails so would fail again. */
 		if (status == TL_OK || tx != NULL || !was_known || !c->stale ||
 		    c->pq == NULL || round > 0)
@@ -246,8 +263,7 @@ static enum tl_status commit(struct pg *tx, struct tl_err *err)
 	co_shield_end();
 	if (st != TL_OK)
 		return tl_err_set(err, TL_UNAVAILABLE,
-				  "no answer to COMMIT, its outcome is not "
-				  "known");
+				  "no answer to COMMIT; " PG_IN_DOUBT);
 	c->no_cancel = false;
 	st = judge(c, "COMMIT", err);
 	if (st == TL_OK && strcmp(PQcmdStatus(c->result), "COMMIT") != 0)

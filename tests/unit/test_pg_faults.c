@@ -86,7 +86,7 @@ static void get_pid(void *arg)
 struct attempt {
 	const struct pg_statement *st;
 	enum tl_status got;
-	bool done;
+	bool done, in_doubt;
 };
 
 static void attempt(void *arg)
@@ -95,6 +95,7 @@ static void attempt(void *arg)
 	struct tl_err err;
 
 	a->got = pg_exec(pg_pool_pg(pool), a->st, NULL, NULL, &err);
+	a->in_doubt = a->got != TL_OK && pg_err_in_doubt(&err);
 	a->done = true;
 }
 
@@ -110,6 +111,7 @@ START_TEST(a_deadline_stops_the_backend_and_keeps_the_connection)
 	harness_until(a.done);
 
 	ck_assert_int_eq(a.got, TL_DEADLINE);
+	ck_assert(a.in_doubt);
 	harness_run(get_pid, &after); /* waits for the connection's return */
 	ck_assert_int_eq(after, before);
 	ck_assert_int_eq(sleeping_backends(), 0);
@@ -219,6 +221,7 @@ START_TEST(the_servers_own_timeout_is_a_deadline)
 	harness_run(attempt, &a);
 
 	ck_assert_int_eq(a.got, TL_DEADLINE);
+	ck_assert(!a.in_doubt); /* it said that it stopped */
 }
 END_TEST
 
@@ -232,6 +235,7 @@ START_TEST(a_waiter_leaves_the_queue_at_its_deadline)
 	harness_until(slow.done && late.done);
 
 	ck_assert_int_eq(late.got, TL_DEADLINE);
+	ck_assert(!late.in_doubt); /* it never went off */
 	ck_assert_int_eq(slow.got, TL_OK);
 }
 END_TEST
@@ -280,6 +284,7 @@ START_TEST(a_killed_backend_costs_what_was_in_flight_and_no_more)
 
 	ck_assert_int_eq(a[0].got, TL_UNAVAILABLE);
 	ck_assert_int_eq(a[1].got, TL_UNAVAILABLE);
+	ck_assert(a[0].in_doubt && a[1].in_doubt);
 	for (int i = 2; i < 6; i++)
 		ck_assert_int_eq(a[i].got, TL_OK);
 }
@@ -302,6 +307,7 @@ START_TEST(waiters_survive_a_restart)
 		      a[4].done);
 
 	ck_assert_int_eq(a[0].got, TL_UNAVAILABLE);
+	ck_assert(a[0].in_doubt);
 	for (int i = 1; i < 5; i++)
 		ck_assert_int_eq(a[i].got, TL_OK);
 	ck_assert(pg_pool_healthy(pool));
@@ -315,6 +321,7 @@ static void short_of_patience(void *arg)
 	struct tl_err err;
 
 	a->got = pg_exec(pg_pool_pg(pool), &nothing, NULL, NULL, &err);
+	a->in_doubt = pg_err_in_doubt(&err);
 	ck_assert_uint_gt(co_left_ms(), 20000);
 	a->done = true;
 }
@@ -333,6 +340,7 @@ START_TEST(while_the_server_is_away_the_answer_comes_soon)
 		      strstr(pg_pool_trouble(pool), "connect:") != NULL);
 	harness_run(short_of_patience, &a);
 	ck_assert_int_eq(a.got, TL_UNAVAILABLE);
+	ck_assert(!a.in_doubt);
 
 	pgtest_resume(server);
 	harness_until(pg_pool_healthy(pool));

@@ -130,6 +130,14 @@ WITH old AS (
 )
 SELECT key_id FROM done;
 
+-- name: key_revocable :one
+-- The digest of a key that key_revoke would end.
+SELECT decode(key_hash, 'hex') AS "digest!"
+  FROM api_keys
+ WHERE key_id = :key_id
+   AND (:user_id?::uuid IS NULL OR user_id = :user_id?::uuid)
+   AND (status = 'active' OR grace_until > now());
+
 -- name: key_revoke :one
 -- Ends an active key, or the grace of a rotated one; no row for any other.
 -- With a user_id only when it is theirs.

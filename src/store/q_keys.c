@@ -457,6 +457,41 @@ enum tl_status q_key_rename(struct pg *pg,
 	return pg_one(pg, &key_rename_statement, params, arena, row_r, err);
 }
 
+static const uint32_t key_revocable_oids[] = { 2950, 2950 };
+static const struct pg_column key_revocable_columns[] = {
+	{ .type = PG_BYTEA,
+	  .offset = offsetof(struct q_key_revocable_row, digest) },
+};
+static const struct pg_statement key_revocable_statement = {
+	.name = "key_revocable",
+	.sql =
+		"SELECT decode(key_hash, 'hex') AS \"digest!\"\n"
+		"  FROM api_keys\n"
+		" WHERE key_id = $1\n"
+		"   AND ($2::uuid IS NULL OR user_id = $2::uuid)\n"
+		"   AND (status = 'active' OR grace_until > now())",
+	.param_oids = key_revocable_oids,
+	.n_params = 2,
+	.columns = key_revocable_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_key_revocable_row),
+};
+
+enum tl_status q_key_revocable(struct pg *pg,
+		const struct q_key_revocable_params *p,
+		struct tl_arena *arena, struct q_key_revocable_row *row_r,
+		struct tl_err *err)
+{
+	struct pg_param params[] = {
+		{ .type = PG_UUID, .uuid = p->key_id },
+		{ .type = PG_UUID, .null = p->user_id == NULL },
+	};
+
+	if (p->user_id != NULL)
+		params[1].uuid = *p->user_id;
+	return pg_one(pg, &key_revocable_statement, params, arena, row_r, err);
+}
+
 static const uint32_t key_revoke_oids[] = { 2950, 2950, 1043 };
 static const struct pg_column key_revoke_columns[] = {
 	{ .type = PG_BYTEA,

@@ -165,6 +165,21 @@ enum tl_status q_key_rename(struct pg *pg,
 		struct tl_arena *arena, struct q_key_rename_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_key_revocable_params {
+	struct tl_uuid key_id;
+	const struct tl_uuid *user_id; /* may be NULL */
+};
+struct q_key_revocable_row {
+	struct tl_str digest;
+};
+/*
+ * The digest of a key that key_revoke would end.
+ */
+enum tl_status q_key_revocable(struct pg *pg,
+		const struct q_key_revocable_params *p,
+		struct tl_arena *arena, struct q_key_revocable_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 struct q_key_revoke_params {
 	struct tl_uuid key_id;
 	const struct tl_uuid *user_id; /* may be NULL */

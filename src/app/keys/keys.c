@@ -2,9 +2,16 @@
 
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "base/fd.h"
+#include "base/log.h"
+#include "loop/co.h"
+#include "pg/pg.h"
 #include "shm/entries.h"
 #include "store/q_keys.h"
+
+#define SETTLE_MS 1000 /* between questions to a database that is away */
 
 /* ---- what was written ---- */
 
@@ -232,11 +239,7 @@ void keys_rename(struct req *req, const struct tl_uuid *owner)
 	reply_flag(req, "updated");
 }
 
-/*
- * After the commit and before the reply: from here on no worker takes it.  If
- * the outcome of the commit is unknown (the connection broke) the answer is
- * 503; had it come through, the flusher marks the key when it reads the change.
- */
+/* After the commit and before the reply: from here on no worker takes it. */
 static void mark_revoked(struct req *req, struct tl_str digest, int64_t until_s)
 {
 	struct tally_digest d;
@@ -246,26 +249,96 @@ static void mark_revoked(struct req *req, struct tl_str digest, int64_t until_s)
 	shm_key_revoke(req_decide(req)->shm, &d, until_s);
 }
 
+/*
+ * A revocation in doubt: the connection broke, or time was up, before the
+ * database had answered.  The answer is 503, and nobody knows whether it was
+ * done; a key that somebody wants gone is refused meanwhile, and when the
+ * database answers again the segment gets what it holds.  (A rotation in doubt
+ * is left to the flusher: the old key is no danger, and may be all there is.)
+ */
+struct doubt {
+	struct http *http;
+	struct tally_digest digest;
+};
+
+/* Coroutine.  Ends with the worker; the key stays refused then, until its row
+ * is taken in again or it is revoked once more. */
+static void settle(void *arg)
+{
+	struct doubt *d = arg;
+	struct tl_err err;
+
+	while (http_key_live(d->http, &d->digest, &err) != TL_OK)
+		if (co_sleep_ms(SETTLE_MS, &err) != TL_OK)
+			break;
+	tl_free(d);
+}
+
+static void settle_start(evutil_socket_t fd, short events, void *arg)
+{
+	struct tl_err err;
+
+	(void)fd;
+	(void)events;
+	if (co_spawn(settle, arg, CO_NO_DEADLINE, &err) == TL_OK)
+		return;
+	log_warn("a revocation in doubt is not settled: %s; the key stays "
+		 "refused",
+		 err.text);
+	tl_free(arg);
+}
+
+static void revoke_in_doubt(struct req *req, struct tl_str digest)
+{
+	static const struct timeval at_once = { 0, 0 };
+	struct doubt *d = tl_alloc(sizeof(*d));
+
+	mark_revoked(req, digest, 0);
+	d->http = req->http;
+	memcpy(d->digest.b, digest.ptr, sizeof(d->digest.b));
+	/* coroutines begin on the loop's stack only */
+	if (event_base_once(co_base(), -1, EV_TIMEOUT, settle_start, d,
+			    &at_once) < 0)
+		tl_free(d);
+}
+
+static enum tl_status revoke(struct req *req,
+			     const struct q_key_revoke_params *p,
+			     struct tl_err *err)
+{
+	const struct q_key_revocable_params which = { .key_id = p->key_id,
+						      .user_id = p->user_id };
+	struct q_key_revocable_row key;
+	struct q_key_revoke_row row;
+	enum tl_status st;
+
+	/* known before it is needed: in doubt there is nobody to ask */
+	st = q_key_revocable(req_pg(req), &which, &req->arena, &key, err);
+	if (st != TL_OK)
+		return st;
+	st = q_key_revoke(req_pg(req), p, &req->arena, &row, err);
+	if (st == TL_OK)
+		mark_revoked(req, row.digest, 0);
+	else if (pg_err_in_doubt(err))
+		revoke_in_doubt(req, key.digest);
+	return st;
+}
+
 void keys_revoke(struct req *req, const struct tl_uuid *owner)
 {
 	struct q_key_revoke_params p = { .user_id = owner };
-	struct q_key_revoke_row row;
 	enum tl_status st;
 	struct tl_err err;
 
 	if (!req_path_uuid(req, "key_id", &p.key_id) || !actor(req, &p.actor))
 		return;
-	st = q_key_revoke(req_pg(req), &p, &req->arena, &row, &err);
-	if (st == TL_NOT_FOUND) {
+	st = revoke(req, &p, &err);
+	if (st == TL_OK)
+		reply_flag(req, "deleted");
+	else if (st == TL_NOT_FOUND)
 		fail_no_key(req);
-		return;
-	}
-	if (st != TL_OK) {
+	else
 		req_fail_status(req, st, &err);
-		return;
-	}
-	mark_revoked(req, row.digest, 0);
-	reply_flag(req, "deleted");
 }
 
 void keys_rotate(struct req *req, const struct tl_uuid *owner,

@@ -134,5 +134,7 @@ struct conf_doc {
 	const char *doc; /* one line */
 };
 const struct conf_doc *conf_doc(size_t i);
+/* Adds the value of setting i as the file would have it. */
+void conf_value(const struct conf *conf, size_t i, struct tl_buf *out);
 
 #endif

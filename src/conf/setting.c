@@ -230,3 +230,8 @@ const struct conf_doc *conf_doc(size_t i)
 				 s->doc };
 	return &doc;
 }
+
+void conf_value(const struct conf *conf, size_t i, struct tl_buf *out)
+{
+	setting_format(&SETTINGS[i], conf, out);
+}

@@ -50,6 +50,8 @@ enum ctl_needs {
 	CTL_DAEMON,   /* goes over the socket */
 	CTL_SEGMENT,  /* maps the segment; works when the daemon is dead */
 	CTL_DATABASE, /* talks to PostgreSQL itself */
+	CTL_SETTINGS, /* reads the settings, of `file` when it is given */
+	CTL_NOTHING,
 };
 struct ctl_command { /* the table ends with .name NULL */
 	const char *name; /* "status", "key create" */

@@ -18,6 +18,20 @@ static const struct ctl_arg tail_args[] = {
 	{ "once", CTL_ARG_FLAG, NULL, false, "do not follow" },
 	{ 0 },
 };
+static const struct ctl_arg config_check_args[] = {
+	{ "file", CTL_ARG_OPTIONAL, "FILE", false,
+	  "default: what the daemon would read" },
+	{ 0 },
+};
+static const struct ctl_arg config_dump_args[] = {
+	{ "secrets", CTL_ARG_FLAG, NULL, false,
+	  "show the password of database.url too" },
+	{ 0 },
+};
+static const struct ctl_arg completion_args[] = {
+	{ "shell", CTL_ARG_WORD, "SHELL", true, "bash or zsh" },
+	{ 0 },
+};
 static const struct ctl_arg key_create_args[] = {
 	{ "email", CTL_ARG_WORD, "EMAIL", true, "the owner" },
 	{ "label", CTL_ARG_TEXT, "TEXT", false, "default: Default" },
@@ -174,6 +188,12 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "reload", NULL, "read the configuration again", CTL_DAEMON, true },
 	{ "stop", stop_args, "stop the daemon and wait until it is gone",
 	  CTL_DAEMON, true },
+	{ "config check", config_check_args, "is a configuration valid?",
+	  CTL_SETTINGS, false },
+	{ "config dump", config_dump_args, "every setting as it is in force",
+	  CTL_SETTINGS, false },
+	{ "completion", completion_args, "completions for a shell", CTL_NOTHING,
+	  false },
 	{ "database", NULL, "connection string of the daemon's database",
 	  CTL_DAEMON, true },
 	{ "key create", key_create_args, "make a key; shown this once",

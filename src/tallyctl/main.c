@@ -25,6 +25,9 @@ static const struct {
 	{ "tail", cmd_tail },
 	{ "reload", cmd_reload },
 	{ "stop", cmd_stop },
+	{ "config check", cmd_config_check },
+	{ "config dump", cmd_config_dump },
+	{ "completion", cmd_completion },
 	{ "database", cmd_database },
 	{ "key create", cmd_key_create },
 	{ "key import", cmd_key_import },
@@ -243,6 +246,11 @@ static enum exit_status run(struct line *l, struct tl_arena *a)
 	if (ctl_args_parse(c, l->words + used, l->n_words - used, a, &t.args,
 			   &err) != TL_OK)
 		return complain(EXIT_USAGE, "%s", err.text);
+	if (c->needs == CTL_NOTHING)
+		return function_of(c)(&t);
+	if (c->needs == CTL_SETTINGS &&
+	    ctl_text(t.args, "file").ptr != NULL)
+		l->file = ctl_text(t.args, "file").ptr;
 	ex = load_settings(l, a, &conf);
 	if (ex != EXIT_OK)
 		return ex;

@@ -1,0 +1,99 @@
+#!/bin/bash
+# tallyctl usage, config and completion.
+set -eu
+
+srcdir=${srcdir:-.}
+# shellcheck source=tests/lib/demo.sh
+. "$srcdir/tests/lib/demo.sh"
+
+die() {
+	echo "FAILED: $*"
+	exit 1
+}
+# the words of a command, and what it must say (a regular expression)
+says() {
+	local want=$1 out
+	shift
+	out=$("$@" 2>&1) || true
+	grep -Eq -- "$want" <<<"$out" || die "'$*' says: $out"
+}
+status() {
+	local want=$1 got=0
+	shift
+	"$@" >/dev/null 2>&1 || got=$?
+	[ "$got" = "$want" ] || die "'$*' ends with $got, want $want"
+}
+
+demo_up metering.flush_interval_ms=60000 metering.flush_interval_max_ms=60000
+call() {
+	curl -fsS -H "Authorization: Bearer $TALLYD_DEMO_KEY" "$TALLYD_URL$1"
+}
+
+# ---- usage: the API's own figures, pending ones too --------------------------
+curl -fsS -o /dev/null -H "Authorization: Bearer $TALLYD_DEMO_KEY" \
+	-H 'Content-Type: application/json' -d '{"credits":7,"prompt_tokens":1000}' \
+	"$TALLYD_URL/api/usage/record"
+api=$(call '/api/usage/history?days=30&fill=1')
+ctl=$(tallyctl usage demo@codexible.me --json)
+node -e '
+const api = JSON.parse(process.argv[1]), ctl = JSON.parse(process.argv[2]);
+require("assert").deepStrictEqual(ctl.days, api);
+require("assert").strictEqual(ctl.total.credits_used,
+	api.reduce((sum, day) => sum + day.credits_used, 0));
+' "$api" "$ctl" || die "usage differs from the history"
+today=$(date -u +%F)
+[ "$(tallyctl usage b0000000-0000-0000-0000-000000000001 --days 2 --csv |
+	grep -c "^$today,149,90,")" = 1 ] || die "csv of today"
+tallyctl usage demo@codexible.me --days 3 --csv | grep -q $'\r$' ||
+	die "lines of csv end in CR LF"
+LC_ALL=C.UTF-8 says '█' tallyctl usage demo@codexible.me --chart
+LC_ALL=C says '#' tallyctl usage demo@codexible.me --chart
+status 4 tallyctl usage nobody@example.org
+status 2 tallyctl usage demo@codexible.me --days 0
+status 2 tallyctl usage demo@codexible.me --csv --json
+
+# ---- config ------------------------------------------------------------------
+status 0 tallyctl config check
+status 0 tallyctl config check "$TALLYD_CONF"
+printf '[server]\nworkers = many\n' >"$demo_dir/bad.conf"
+status 2 tallyctl config check "$demo_dir/bad.conf"
+says 'bad.conf:2: .*many' tallyctl config check "$demo_dir/bad.conf"
+tallyctl config dump >"$demo_dir/dump.conf"
+status 0 tallyctl config check "$demo_dir/dump.conf"
+diff <(tallyctl config dump) <(tallyctl -c "$demo_dir/dump.conf" config dump) ||
+	die "a dump is read back as what it was"
+for url in 'postgresql://u:hidden@h/db' 'host=h password=hidden user=u' \
+	"host=h password='hi hidden' user=u" 'postgresql://h/db?password=hidden'; do
+	out=$(tallyctl -o "database.url=$url" config dump)
+	! grep -q hidden <<<"$out" || die "the password of $url is shown"
+	grep -q '[*][*][*][*]' <<<"$out" || die "no mask in $url"
+	out=$(tallyctl -o "database.url=$url" config dump --secrets)
+	grep -q hidden <<<"$out" || die "--secrets hides $url"
+done
+
+# ---- completion --------------------------------------------------------------
+status 2 tallyctl completion fish
+tallyctl completion bash >"$demo_dir/bash"
+# shellcheck disable=SC1091
+. "$demo_dir/bash"
+offers() { # WORD WORDS... - the last one is being written
+	local want=$1
+	shift
+	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+	_tallyctl || true
+	[[ " ${COMPREPLY[*]} " = *" $want "* ]] ||
+		die "'$*' offers: ${COMPREPLY[*]}"
+}
+offers explain tallyctl exp
+offers create tallyctl key ''
+offers --expires tallyctl -c x key create a@b --e
+offers zsh tallyctl completion z
+# every command is offered, by its first word and, if it has two, its second
+while read -r first second; do
+	offers "$first" tallyctl "$first"
+	[ -z "$second" ] || offers "$second" tallyctl "$first" ''
+done < <(tallyctl -h | sed -nE 's/^  ([a-z]+)( ([a-z]+))?.*/\1 \3/p')
+if command -v zsh >/dev/null; then
+	tallyctl completion zsh >"$demo_dir/zsh"
+	zsh -n "$demo_dir/zsh" || die "zsh cannot read its completion"
+fi

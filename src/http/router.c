@@ -59,15 +59,49 @@ static struct entry *entry_of(struct router *r, struct tl_str path)
 	return &r->entries[r->n_entries++];
 }
 
+static bool id_is_taken(const struct router *r, const char *id)
+{
+	for (uint32_t i = 0; i < r->n_entries; i++)
+		for (uint32_t j = 0; j < r->entries[i].n_routes; j++)
+			if (strcmp(r->entries[i].routes[j]->id, id) == 0)
+				return true;
+	return false;
+}
+
+/* Does the row say one thing only?  The description and the tests of replies
+ * are made of it, and would be wrong without a word. */
+static enum tl_status check_row(const struct router *r,
+				const struct route *route, struct tl_err *err)
+{
+	unsigned kind = route->flags & (ROUTE_LIST | ROUTE_CREATED);
+	const char *why = NULL;
+
+	if (route->path[0] != '/' || route->handler == NULL)
+		why = "has no handler or no '/'";
+	else if (route->id == NULL || route->id[0] == '\0')
+		why = "has no id";
+	else if (id_is_taken(r, route->id))
+		why = "has the id of another";
+	else if (kind != 0 && route->out == NULL)
+		why = "is a list or creates, and has no shape of its reply";
+	else if (kind == (ROUTE_LIST | ROUTE_CREATED))
+		why = "is a list and creates";
+	else if (route->out != NULL && route->content_type != NULL)
+		why = "has a shape and another content type";
+	if (why == NULL)
+		return TL_OK;
+	return tl_err_set(err, TL_INVALID, "route '%s' %s", route->path, why);
+}
+
 static enum tl_status add_route(struct router *r, const struct route *route,
 				struct tl_err *err)
 {
-	struct entry *e = entry_of(r, tl_str_c(route->path));
+	enum tl_status st = check_row(r, route, err);
+	struct entry *e;
 
-	if (route->path[0] != '/' || route->handler == NULL)
-		return tl_err_set(err, TL_INVALID,
-				  "route '%s' has no handler or no '/'",
-				  route->path);
+	if (st != TL_OK)
+		return st;
+	e = entry_of(r, tl_str_c(route->path));
 	if ((e->allowed & with_head(route->methods)) != 0)
 		return tl_err_set(err, TL_INVALID,
 				  "route '%s' is there twice for a method",

@@ -16,7 +16,8 @@ struct route;
 struct router;
 struct router_match;
 
-/* tables: NULL-terminated.  TL_INVALID: a row that can never be reached. */
+/* tables: NULL-terminated.  TL_INVALID: a row that can never be reached, or
+ * that contradicts itself or another: ids are unique, lists have a shape. */
 enum tl_status router_new(const struct route *const *tables,
 			  struct router **r_r,
 			  struct tl_err *err) TL_MUST_CHECK;

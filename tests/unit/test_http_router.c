@@ -2,6 +2,7 @@
  * test_http_router.c - which route a path finds, and escapes in queries.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static void handler(struct req *req)
 
 #define ROW(m, p)                                                              \
 	{                                                                      \
-		.methods = (m), .path = (p), .auth = AUTH_KEY,                 \
+		.id = #m " " p, .methods = (m), .path = (p), .auth = AUTH_KEY, \
 		.handler = handler                                             \
 	}
 
@@ -30,7 +31,8 @@ static const struct route keys[] = {
 	{ .path = NULL },
 };
 static const struct route others[] = {
-	{ .methods = HTTP_GET,
+	{ .id = "health",
+	  .methods = HTTP_GET,
 	  .path = "/health",
 	  .auth = AUTH_NONE,
 	  .handler = handler },
@@ -119,6 +121,50 @@ START_TEST(refuses_a_route_that_is_there_twice)
 }
 END_TEST
 
+static const struct shape_field no_fields[] = { { .name = NULL } };
+static const struct shape empty = { "Empty", 0, no_fields };
+#define CONTRADICTION(...)                                                     \
+	{                                                                      \
+		.methods = HTTP_GET, .path = "/x", .handler = handler,         \
+		__VA_ARGS__                                                    \
+	}
+
+static const struct {
+	struct route row;
+	const char *why;
+} contradictions[] = {
+	{ CONTRADICTION(.id = NULL), "has no id" },
+	{ CONTRADICTION(.id = ""), "has no id" },
+	{ CONTRADICTION(.id = "health"), "has the id of another" },
+	{ CONTRADICTION(.id = "x", .flags = ROUTE_LIST),
+	  "is a list or creates, and has no shape of its reply" },
+	{ CONTRADICTION(.id = "x", .flags = ROUTE_CREATED),
+	  "is a list or creates, and has no shape of its reply" },
+	{ CONTRADICTION(.id = "x", .flags = ROUTE_LIST | ROUTE_CREATED,
+			.out = &empty),
+	  "is a list and creates" },
+	{ CONTRADICTION(.id = "x", .content_type = "text/html", .out = &empty),
+	  "has a shape and another content type" },
+};
+
+START_TEST(refuses_a_row_that_contradicts_itself_or_another)
+{
+	const struct route rows[] = { contradictions[_i].row,
+				      { .path = NULL } };
+	const struct route *const tables[] = { others, rows, NULL };
+	struct router *r = NULL;
+	struct tl_err err;
+	char want[128];
+
+	(void)snprintf(want, sizeof(want), "route '/x' %s",
+		       contradictions[_i].why);
+
+	ck_assert_int_eq(router_new(tables, &r, &err), TL_INVALID);
+	ck_assert_ptr_null(r);
+	ck_assert_str_eq(err.text, want);
+}
+END_TEST
+
 static const struct {
 	const char *in, *plain, *form;
 } escapes[] = {
@@ -154,6 +200,9 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, finds_the_route, 0, N(cases));
 	tcase_add_test(tc, refuses_a_route_that_is_there_twice);
+	tcase_add_loop_test(tc,
+			    refuses_a_row_that_contradicts_itself_or_another, 0,
+			    N(contradictions));
 	tcase_add_loop_test(tc, decodes_escapes, 0, N(escapes));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -240,6 +240,9 @@ static const struct {
 	{ "[server]\ntrusted_proxies = 10.0.0.1/8\n",
 	  "tallyd.conf:2: server.trusted_proxies: '10.0.0.1/8' has bits behind "
 	  "its prefix; give 10.0.0.0/8" },
+	{ "[shm]\nrequest_log = 1000\n",
+	  "tallyd.conf:2: shm.request_log: 1000 is no power of two; give "
+	  "65536 or another one" },
 	{ "[shm]\ndecision_ring = 65537\n",
 	  "tallyd.conf:2: shm.decision_ring: 65537 is no power of two; give "
 	  "65536 or another one" },

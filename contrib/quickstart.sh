@@ -170,6 +170,8 @@ banner() {
 
 	(let in and charged; refused, over its credits; what was used; health)
 
+	the API    $u/docs/api
+
 	EOF
 }
 

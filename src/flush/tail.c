@@ -138,7 +138,8 @@ static enum tl_status take_once(struct tail *t, const struct shm *s,
 enum tl_status tail_take(const struct shm *s, const char *state_dir,
 			 const uint8_t database_id[16],
 			 const struct tail_epoch *epochs, uint32_t n_epochs,
-			 struct tail **tail_r, struct tl_err *err)
+			 bool all_cells, struct tail **tail_r,
+			 struct tl_err *err)
 {
 	static const struct timespec step = { 0, 2000000 };
 	struct tail *t = tl_alloc(sizeof(*t));
@@ -149,6 +150,7 @@ enum tl_status tail_take(const struct shm *s, const char *state_dir,
 	if (n_epochs > 0)
 		memcpy(t->epochs, epochs, n_epochs * sizeof(*epochs));
 	t->n_epochs = n_epochs;
+	t->all_cells = all_cells;
 	if (!ours(s, database_id))
 		s = NULL;
 	for (int i = 0; st == TL_OK && !still && i < STILL_TRIES; i++) {
@@ -381,6 +383,23 @@ enum tl_status tail_read(struct tail *t, const struct tail_sink *sink,
 	for (size_t i = 0; st == TL_OK && i < t->n_idems; i++)
 		st = sink->idem(sink->arg, &t->idems[i], err);
 	return st == TL_OK ? give_ring(t, sink, err) : st;
+}
+
+void tail_counted(const struct tail *t,
+		  void (*fn)(void *arg, const struct tail_counted *c),
+		  void *arg)
+{
+	for (size_t i = 0; i < t->n_cells; i++) {
+		const struct tail_cell *c = &t->cells[i];
+		struct tail_counted out = { .day = c->day,
+					    .base_day = c->base_day,
+					    .base = c->base };
+
+		memcpy(out.user_id, c->user_id, 16);
+		memcpy(out.key_id, c->key_id, 16);
+		memcpy(out.count, c->count, sizeof(out.count));
+		fn(arg, &out);
+	}
 }
 
 void tail_free(struct tail **tp)

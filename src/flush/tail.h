@@ -76,17 +76,34 @@ struct tail_sink {
 
 /*
  * s: mapped for reading, NULL when there is none; left out when it belongs to
- * another database.  TL_BUSY: it is being changed, or a rescue of it was
- * interrupted; err says what to do.
+ * another database.  all_cells: keep what is delivered, too, for tail_counted.
+ * TL_BUSY: it is being changed, or a rescue of it was interrupted; err says
+ * what to do.
  */
 enum tl_status tail_take(const struct shm *s, const char *state_dir,
 			 const uint8_t database_id[16],
 			 const struct tail_epoch *epochs, uint32_t n_epochs,
-			 struct tail **tail_r,
+			 bool all_cells, struct tail **tail_r,
 			 struct tl_err *err) TL_MUST_CHECK;
 /* Gives all of it, once.  TL_BROKEN: a file of the spool is damaged. */
 enum tl_status tail_read(struct tail *t, const struct tail_sink *sink,
 			 struct tl_err *err) TL_MUST_CHECK;
+/*
+ * What the segment says that a key has used of a day, when the tail was taken:
+ * base + count.  The database's row + what tail_read gives is the same, unless
+ * others write to the database, or days before `base_day` are asked for.
+ */
+struct tail_counted {
+	uint8_t user_id[16], key_id[16];
+	uint32_t day;
+	uint32_t base_day;           /* when the key was loaded */
+	uint64_t base;               /* credits it had then of `day` */
+	uint64_t count[SHM_METRICS]; /* here, since then */
+};
+/* A day of a key may come in pieces, to be added up. */
+void tail_counted(const struct tail *t,
+		  void (*fn)(void *arg, const struct tail_counted *c),
+		  void *arg);
 void tail_free(struct tail **t);
 
 #endif

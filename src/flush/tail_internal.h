@@ -17,6 +17,8 @@ struct tail_cell {
 	uint64_t count[SHM_METRICS];  /* 0: of another day, or nothing */
 	uint64_t handed[SHM_METRICS]; /* how far it is known to be elsewhere */
 	uint64_t last_used_ms;
+	uint32_t base_day;
+	uint64_t base; /* of day, in one cell of the key; else 0 */
 };
 struct tail_file {
 	int fd;
@@ -30,6 +32,7 @@ struct tail_logs {
 };
 struct tail {
 	uint64_t epoch; /* of the segment; 0: there is none */
+	bool all_cells; /* also what is delivered */
 	struct tail_epoch *epochs;
 	uint32_t n_epochs;
 	struct tail_cell *cells; /* by key */

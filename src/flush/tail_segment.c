@@ -95,7 +95,7 @@ static bool read_place(struct tail *t, const struct shm *s, uint32_t key,
 			return false;
 	}
 	for (uint32_t m = 0; m < SHM_METRICS; m++) {
-		if (w[m].count <= w[m].flushed)
+		if (w[m].count <= (t->all_cells ? 0 : w[m].flushed))
 			continue;
 		c = cell_new(t);
 		memcpy(c->user_id, s->users[user].user_id, 16);
@@ -104,6 +104,7 @@ static bool read_place(struct tail *t, const struct shm *s, uint32_t key,
 		c->key_gen = gen;
 		c->day = w[m].day;
 		c->last_used_ms = atomic_load(&k->last_used_ms);
+		c->base_day = shm_period_of(atomic_load(&k->base));
 		for (uint32_t q = m; q < SHM_METRICS; q++) {
 			if (w[q].day != c->day)
 				continue;
@@ -112,6 +113,27 @@ static bool read_place(struct tail *t, const struct shm *s, uint32_t key,
 			w[q].count = w[q].flushed = 0;
 		}
 	}
+	return true;
+}
+
+/* What the database had of the key is in a cell of its own. */
+static bool read_base(struct tail *t, const struct shm *s, uint32_t key,
+		      uint32_t gen)
+{
+	const struct shm_key *k = &s->keys[key];
+	uint32_t user = atomic_load(&k->user);
+	uint64_t base = atomic_load(&k->base);
+	struct tail_cell *c;
+
+	if (user >= s->n_users)
+		return false;
+	c = cell_new(t);
+	memcpy(c->user_id, s->users[user].user_id, 16);
+	memcpy(c->key_id, k->key_id, 16);
+	c->key = key;
+	c->key_gen = gen;
+	c->day = c->base_day = shm_period_of(base);
+	c->base = shm_count_of(base);
 	return true;
 }
 
@@ -127,6 +149,8 @@ static bool read_key(struct tail *t, const struct shm *s, uint32_t key)
 		return true; /* FREE and INIT hold nothing */
 	for (uint32_t p = 0; good && p < SHM_PERIODS; p++)
 		good = read_place(t, s, key, (uint32_t)(state >> 8) & 0xff, p);
+	if (good && t->all_cells)
+		good = read_base(t, s, key, (uint32_t)(state >> 8) & 0xff);
 	/* LIVE, DYING and RETIRED have the same words. */
 	if (good && ((atomic_load(&k->state) ^ state) & 0xff00) == 0 &&
 	    (atomic_load(&k->state) & 0xff) >= SHM_LIVE)

@@ -1,44 +1,31 @@
 /*
  * cmd_backup.c - backup: database and what has not reached it, in one file.
  *
- * Two connections.  The first stops batches of usage from being applied; the
- * second takes its snapshot then, and the tail of segment and spool is read;
- * the first lets go.  That takes some milliseconds, and only the flusher
- * waits.  Then the tables are copied from the snapshot, however long it lasts.
- * Why snapshot and tail fit together exactly: flush/tail.h.
- *
- * The daemon takes no part, so it may hang, be killed meanwhile, or not run.
+ * A snapshot of the database and the tail of segment and spool that belongs to
+ * it (freeze.h); then the tables are copied from the snapshot.
  */
 #include "config.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/paths.h"
-#include "flush/tail.h"
 #include "shm/reqlog.h"
 #include "tallyctl/archive.h"
 #include "tallyctl/backup.h"
 #include "tallyctl/db.h"
+#include "tallyctl/freeze.h"
 #include "tallyctl/private_pg.h"
 
-#define TRIES_MAX 20 /* the master replaces its segment: once in a life */
-#define ASK_MS    2000
+#define ASK_MS 2000
 
 struct backup {
 	struct tallyctl *t;
 	const char *path;
-	struct bulk *hold, *snapshot;
-	struct tail *tail;
+	struct freeze at; /* database, and what it does not hold */
 	struct archive_writer *out;
 	struct doc *contents;
-	struct tl_uuid database_id;
-	const char *server_version;
-	struct tl_str taken_at;
-	bool has_segment;
 	uint64_t rows, tail_rows, tail_credits, tail_requests;
 	uint64_t bytes;
 	struct tl_buf answers, logs; /* of the tail, rows of COPY */
@@ -48,10 +35,7 @@ struct backup {
 enum tl_status backup_file(struct tallyctl *t, struct bulk *b, const char *name,
 			   struct bulk_rows *rows_r, struct tl_err *err)
 {
-	return bulk_file(b,
-			 tl_arena_printf(t->arena, "%s/backup/%s.sql",
-					 tl_datadir(), name),
-			 t->arena, rows_r, err);
+	return freeze_file(t, b, "backup", name, rows_r, err);
 }
 
 enum exit_status backup_complain(enum tl_status st, const struct tl_err *err)
@@ -60,127 +44,6 @@ enum exit_status backup_complain(enum tl_status st, const struct tl_err *err)
 		return complain(EXIT_DATABASE,
 				"the database is not available: %s", err->text);
 	return complain(EXIT_FAILED, "%s", err->text);
-}
-
-/* ---- snapshot and tail ---- */
-
-static enum tl_status read_identity(struct backup *b, struct tl_err *err)
-{
-	struct bulk_rows rows;
-	enum tl_status st;
-
-	st = backup_file(b->t, b->snapshot, "snapshot", &rows, err);
-	if (st != TL_OK)
-		return st;
-	if (rows.n != 1 || rows.n_columns != 3 ||
-	    !tl_uuid_parse(rows.values[0], &b->database_id))
-		return tl_err_set(err, TL_BROKEN,
-				  "the database does not say which one it is");
-	b->taken_at = rows.values[1];
-	b->server_version = rows.values[2].ptr;
-	return TL_OK;
-}
-
-static enum tl_status read_epochs(struct backup *b, struct tail_epoch **list_r,
-				  uint32_t *n_r, struct tl_err *err)
-{
-	struct tail_epoch *list;
-	struct bulk_rows rows;
-	enum tl_status st;
-	int64_t epoch, last;
-
-	st = backup_file(b->t, b->snapshot, "epochs", &rows, err);
-	if (st != TL_OK)
-		return st;
-	list = tl_arena_alloc(b->t->arena, (rows.n + 1) * sizeof(*list));
-	for (uint32_t i = 0; i < rows.n; i++) {
-		const struct tl_str *v = &rows.values[(size_t)i * 3];
-
-		if (v[0].len >= sizeof(list[i].node) ||
-		    !tl_parse_i64(v[1], INT64_MIN, INT64_MAX, &epoch) ||
-		    !tl_parse_i64(v[2], 0, INT64_MAX, &last))
-			return tl_err_set(err, TL_BROKEN,
-					  "the database's list of segments is "
-					  "wrong");
-		memcpy(list[i].node, v[0].ptr, v[0].len);
-		list[i].epoch = (uint64_t)epoch;
-		list[i].last_seq = (uint64_t)last;
-	}
-	*list_r = list;
-	*n_r = rows.n;
-	return TL_OK;
-}
-
-/* Nobody has put another one in its place since it was mapped. */
-static bool still_there(const struct backup *b, const struct shm *s,
-			uint64_t generation)
-{
-	const char *instance = b->t->conf->server.instance;
-	struct shm *now = NULL;
-	bool same;
-
-	if (shm_open_reader(instance, &now, NULL) != TL_OK)
-		return s == NULL;
-	same = s != NULL && now->head->k.epoch == s->head->k.epoch &&
-	       atomic_load(&now->head->generation) == generation &&
-	       atomic_load(&s->head->generation) == generation;
-	shm_close(&now);
-	return same;
-}
-
-static enum tl_status take_tail(struct backup *b,
-				const struct tail_epoch *epochs, uint32_t n,
-				struct tl_err *err)
-{
-	struct shm *s = NULL;
-	uint64_t generation = 0;
-	enum tl_status st;
-
-	st = shm_open_reader(b->t->conf->server.instance, &s, err);
-	if (st != TL_OK && st != TL_NOT_FOUND)
-		return st;
-	b->has_segment = st == TL_OK;
-	if (s != NULL)
-		generation = atomic_load(&s->head->generation);
-	st = tail_take(s, b->t->conf->server.state_dir, b->database_id.b,
-		       epochs, n, &b->tail, err);
-	if (st == TL_OK && !still_there(b, s, generation)) {
-		tail_free(&b->tail);
-		st = tl_err_set(err, TL_BUSY,
-				"the daemon replaced its segment meanwhile; "
-				"try again");
-	}
-	shm_close(&s);
-	return st;
-}
-
-static void disconnect(struct backup *b)
-{
-	bulk_close(&b->hold);
-	bulk_close(&b->snapshot);
-	tail_free(&b->tail);
-}
-
-static enum tl_status freeze(struct backup *b, const char *url,
-			     struct tl_err *err)
-{
-	struct tail_epoch *epochs = NULL;
-	uint32_t n = 0;
-	enum tl_status st;
-
-	st = bulk_open(url, &b->hold, err);
-	if (st == TL_OK)
-		st = bulk_open(url, &b->snapshot, err);
-	if (st == TL_OK)
-		st = backup_file(b->t, b->hold, "hold", NULL, err);
-	if (st == TL_OK)
-		st = read_identity(b, err);
-	if (st == TL_OK)
-		st = read_epochs(b, &epochs, &n, err);
-	if (st == TL_OK)
-		st = take_tail(b, epochs, n, err);
-	bulk_close(&b->hold); /* batches go on */
-	return st;
 }
 
 /* ---- the parts ---- */
@@ -207,7 +70,7 @@ static enum tl_status lock_tables(struct backup *b,
 		tl_buf_addf(&sql, "%s %s", i > 0 ? "," : "",
 			    tables->values[(size_t)i * 2].ptr);
 	tl_buf_adds(&sql, " IN ACCESS SHARE MODE");
-	st = bulk_run(b->snapshot, sql.ptr, "lock the tables", err);
+	st = bulk_run(b->at.snapshot, sql.ptr, "lock the tables", err);
 	tl_buf_deinit(&sql);
 	return st;
 }
@@ -218,7 +81,7 @@ static enum tl_status copy_tables(struct backup *b, struct tl_err *err)
 	uint64_t rows = 0;
 	enum tl_status st;
 
-	st = backup_file(b->t, b->snapshot, "tables", &tables, err);
+	st = backup_file(b->t, b->at.snapshot, "tables", &tables, err);
 	if (st == TL_OK)
 		st = lock_tables(b, &tables, err);
 	for (uint32_t i = 0; st == TL_OK && i < tables.n; i++) {
@@ -234,7 +97,7 @@ static enum tl_status copy_tables(struct backup *b, struct tl_err *err)
 			tl_arena_printf(b->t->arena, BACKUP_TABLE "%s", what),
 			err);
 		if (st == TL_OK)
-			st = bulk_copy_out(b->snapshot, from, sink, b->out,
+			st = bulk_copy_out(b->at.snapshot, from, sink, b->out,
 					   &rows, err);
 		if (st == TL_OK)
 			st = archive_end(b->out, rows, err);
@@ -350,7 +213,7 @@ static enum tl_status put_tail(struct backup *b, struct tl_err *err)
 
 	st = archive_begin(b->out, BACKUP_USAGE, err);
 	if (st == TL_OK)
-		st = tail_read(b->tail, &to, err);
+		st = tail_read(b->at.tail, &to, err);
 	if (st == TL_OK)
 		st = archive_end(b->out, b->tail_rows, err);
 	if (st == TL_OK)
@@ -370,7 +233,7 @@ static enum tl_status put_rows(struct backup *b, const char *name,
 	struct bulk_rows rows;
 	enum tl_status st;
 
-	st = backup_file(b->t, b->snapshot, name, &rows, err);
+	st = backup_file(b->t, b->at.snapshot, name, &rows, err);
 	if (st != TL_OK)
 		return st;
 	for (uint32_t i = 0; i < rows.n; i++) {
@@ -397,15 +260,15 @@ static enum tl_status put_contents(struct backup *b, struct tl_err *err)
 	(void)gethostname(host, sizeof(host) - 1);
 	doc_set(a, o, "made_by",
 		doc_str(a, TL_STR("tallyctl " PACKAGE_VERSION)));
-	doc_set(a, o, "taken_at", doc_str(a, b->taken_at));
+	doc_set(a, o, "taken_at", doc_str(a, b->at.taken_at));
 	doc_set(a, o, "host",
 		doc_str(a, tl_str_c(tl_arena_strndup(a, host, strlen(host)))));
 	doc_set(a, o, "server_version",
-		doc_str(a, tl_str_c(b->server_version)));
-	doc_set(a, o, "database_id", doc_uuid(a, &b->database_id));
+		doc_str(a, tl_str_c(b->at.server_version)));
+	doc_set(a, o, "database_id", doc_uuid(a, &b->at.database_id));
 	doc_set(a, tail, "credits", doc_int(a, (int64_t)b->tail_credits));
 	doc_set(a, tail, "requests", doc_int(a, (int64_t)b->tail_requests));
-	doc_set(a, tail, "segment", doc_bool(b->has_segment));
+	doc_set(a, tail, "segment", doc_bool(b->at.has_segment));
 	doc_set(a, o, "tail", tail);
 	st = put_rows(b, "migrations", migration, err);
 	if (st == TL_OK)
@@ -452,7 +315,7 @@ static enum exit_status report(struct backup *b)
 		return EXIT_OK;
 	}
 	doc_set(a, o, "file", doc_str(a, tl_str_c(b->path)));
-	doc_set(a, o, "taken_at", doc_str(a, b->taken_at));
+	doc_set(a, o, "taken_at", doc_str(a, b->at.taken_at));
 	doc_set(a, o, "rows", doc_int(a, (int64_t)b->rows));
 	doc_set(a, o, "tail_credits", doc_int(a, (int64_t)b->tail_credits));
 	doc_set(a, o, "tail_requests", doc_int(a, (int64_t)b->tail_requests));
@@ -463,19 +326,13 @@ static enum exit_status report(struct backup *b)
 
 static enum exit_status backup_from(struct backup *b, const char *url)
 {
-	static const struct timespec step = { 0, 50 * 1000000L };
-	enum tl_status st = TL_BUSY;
+	enum tl_status st;
 	struct tl_err err;
 
-	for (int i = 0; st == TL_BUSY && i < TRIES_MAX; i++) {
-		disconnect(b);
-		if (i > 0)
-			(void)nanosleep(&step, NULL);
-		st = freeze(b, url, &err);
-	}
+	st = freeze_take(b->t, url, false, NULL, &b->at, &err);
 	if (st == TL_OK)
 		st = write_file(b, &err);
-	disconnect(b);
+	freeze_end(&b->at);
 	return st == TL_OK ? report(b) : backup_complain(st, &err);
 }
 

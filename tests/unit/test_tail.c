@@ -154,8 +154,9 @@ static void expect_whole(void)
 					.log = add_log };
 	struct tail *t = NULL;
 
-	ck_assert_msg(tail_take(s, dir, db, &epoch, 1, &t, &err) == TL_OK, "%s",
-		      err.text);
+	ck_assert_msg(tail_take(s, dir, db, &epoch, 1, false, &t, &err) ==
+			      TL_OK,
+		      "%s", err.text);
 	ck_assert_msg(tail_read(t, &sink, &err) == TL_OK, "%s", err.text);
 	tail_free(&t);
 

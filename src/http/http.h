@@ -47,6 +47,7 @@ enum {
 	ROUTE_CREATED = 16,  /* success is 201 with Location */
 	ROUTE_LIST = 32,     /* the reply is an array of `out`: req_reply_list */
 	ROUTE_CONFLICTS = 64, /* may answer 409 */
+	ROUTE_NAMES = 128, /* its body names something: may answer 404 */
 };
 /* {"error":{"code","message","status"}}, of every error; 5xx with request_id. */
 extern const struct shape HTTP_ERROR_SHAPE;

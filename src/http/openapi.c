@@ -45,7 +45,8 @@ unsigned openapi_errors(const struct route *r)
 	    r->auth == AUTH_SELF)
 		e |= OPENAPI_401 | OPENAPI_403;
 	/* a page may not have been installed */
-	if (has_param(r) || (r->out == NULL && r->auth == AUTH_NONE))
+	if (has_param(r) || (r->flags & ROUTE_NAMES) != 0 ||
+	    (r->out == NULL && r->auth == AUTH_NONE))
 		e |= OPENAPI_404;
 	if ((r->flags & ROUTE_CONFLICTS) != 0)
 		e |= OPENAPI_409;

@@ -302,9 +302,8 @@ static void revoke_in_doubt(struct req *req, struct tl_str digest)
 		tl_free(d);
 }
 
-static enum tl_status revoke(struct req *req,
-			     const struct q_key_revoke_params *p,
-			     struct tl_err *err)
+static enum tl_status
+revoke(struct req *req, const struct q_key_revoke_params *p, struct tl_err *err)
 {
 	const struct q_key_revocable_params which = { .key_id = p->key_id,
 						      .user_id = p->user_id };

@@ -5,6 +5,7 @@
 #include "lib/fixture.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -357,6 +358,44 @@ START_TEST(no_worker_takes_a_key_after_its_revocation_was_answered)
 }
 END_TEST
 
+static void set_status(const char *status)
+{
+	char body[64];
+
+	(void)snprintf(body, sizeof(body), "{\"status\":\"%s\"}", status);
+	call("PATCH", "/api/admin/users/" USER_STARTER, KEY_PRO, body);
+	want(200);
+}
+
+START_TEST(no_worker_takes_a_user_after_the_suspension_was_answered)
+{
+	static char starter[] = KEY_STARTER;
+	uint64_t out_ns, in_ns;
+	struct crowd *w;
+
+	up(FREE_RATE, "server.workers=4", "server.reuseport=yes",
+	   "admin.emails=demo@codexible.me");
+
+	for (int round = 0; round < 3; round++) {
+		w = crowd_start(8, hammer, starter);
+		WAIT_UNTIL(crowd_count(w, 200, -1) > 200);
+
+		set_status("suspended");
+		out_ns = test_mono_ns();
+		WAIT_UNTIL(after(w, out_ns, 403) > 200);
+		ck_assert_uint_eq(after(w, out_ns, 200), 0);
+
+		set_status("active");
+		in_ns = test_mono_ns();
+		WAIT_UNTIL(after(w, in_ns, 200) > 200);
+		crowd_stop(w);
+		ck_assert_uint_gt(after(w, in_ns, 200), 200);
+		ck_assert_uint_eq(after(w, in_ns, 403), 0);
+		crowd_free(&w);
+	}
+}
+END_TEST
+
 START_TEST(a_database_that_is_away_changes_nothing)
 {
 	up(FREE_RATE);
@@ -378,6 +417,61 @@ START_TEST(a_database_that_is_away_changes_nothing)
 	want(200);
 	ck_assert_pstr_eq(json_str(&r, "0.id"), ID_PRO);
 	ck_assert_ptr_null(json_at(r.json, "1"));
+}
+END_TEST
+
+static void revoke_made(struct crowd *w, unsigned number, void *arg)
+{
+	(void)arg;
+	c = client_new(d->port);
+	call("DELETE", key_path(made_id, ""), KEY_PRO, NULL);
+	crowd_note(w, number, r.sent_mono_ns, r.got_mono_ns, r.status, 0);
+	client_free(&c);
+}
+
+/* The server dies while the statement waits for the row. */
+START_TEST(a_revocation_in_doubt_is_refused_until_it_is_known)
+{
+	static const char waiting[] =
+		"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+		"'Lock' AND query LIKE '%UPDATE api_keys%'";
+	struct crowd *w;
+	char *n = NULL;
+
+	up(FREE_RATE, "server.workers=4", "server.reuseport=yes");
+	call("POST", "/api/keys", KEY_PRO, NULL);
+	take_made();
+	gate(made_key, "");
+	want(200);
+	sql_exec(d->conninfo, "BEGIN");
+	sql_exec(d->conninfo,
+		 "SELECT FROM api_keys WHERE key_id = '%s' FOR UPDATE",
+		 made_id);
+	w = crowd_start(1, revoke_made, NULL);
+	WAIT_UNTIL((free(n), n = pgtest_value(pg, waiting), *n == '1'));
+	free(n);
+
+	pgtest_kill9(pg);
+	crowd_wait(w);
+
+	ck_assert_uint_eq(crowd_count(w, 503, -1), 1);
+	for (int i = 0; i < 20; i++) {
+		client_close(c);
+		gate(made_key, "");
+		want_error(401, "unauthorized");
+	}
+	gate(KEY_PRO, "");
+	want(200);
+	sql_close();
+	pgtest_resume(pg);
+	/* it was not done, and that is found out */
+	WAIT_UNTIL((client_close(c), gate(made_key, "") == 200));
+	want(200);
+	call("DELETE", key_path(made_id, ""), KEY_PRO, NULL);
+	want(200);
+	gate(made_key, "");
+	want_error(401, "unauthorized");
+	crowd_free(&w);
 }
 END_TEST
 
@@ -478,7 +572,10 @@ int main(void)
 	tcase_add_test(tc, each_act_is_audited_without_secrets);
 	tcase_add_test(tc,
 		       no_worker_takes_a_key_after_its_revocation_was_answered);
+	tcase_add_test(
+		tc, no_worker_takes_a_user_after_the_suspension_was_answered);
 	tcase_add_test(tc, a_database_that_is_away_changes_nothing);
+	tcase_add_test(tc, a_revocation_in_doubt_is_refused_until_it_is_known);
 	tcase_add_test(tc, pages_are_stable_under_inserts);
 	tcase_add_test(tc, a_list_that_did_not_change_is_304);
 	return fixture_run(s);

@@ -375,9 +375,16 @@ void shm_change_begin(struct shm *s)
 	atomic_fetch_add(&s->head->change_gen, 1);
 }
 
-static void key_mark(struct shm *s, const struct tally_digest *d, uint32_t flag,
+/*
+ * Whoever changes a key commits and then marks it, so two may mark in another
+ * order than they have committed.  A key that is revoked can only lose its
+ * grace: the shorter one is the later.
+ */
+static void key_mark(struct shm *s, const struct tally_digest *d,
 		     int64_t grace_until_s)
 {
+	uint32_t grace = second_word(grace_until_s);
+	struct shm_key *k;
 	uint64_t hash = dir_hash(s, d->b, 32);
 	bool locked;
 	uint32_t i;
@@ -387,9 +394,11 @@ static void key_mark(struct shm *s, const struct tally_digest *d, uint32_t flag,
 	locked = shm_stripe_lock(s, hash);
 	i = key_lookup(s, d, hash);
 	if (i != SHM_NONE) {
-		atomic_store(&s->keys[i].grace_until_s,
-			     second_word(grace_until_s));
-		atomic_fetch_or(&s->keys[i].flags, flag);
+		k = &s->keys[i];
+		if ((atomic_load(&k->flags) & SHM_KEY_REVOKED) == 0 ||
+		    grace < atomic_load(&k->grace_until_s))
+			atomic_store(&k->grace_until_s, grace);
+		atomic_fetch_or(&k->flags, SHM_KEY_REVOKED);
 	}
 	if (locked)
 		shm_stripe_unlock(s, hash);
@@ -399,14 +408,14 @@ static void key_mark(struct shm *s, const struct tally_digest *d, uint32_t flag,
 void shm_key_revoke(struct shm *s, const struct tally_digest *d,
 		    int64_t grace_until_s)
 {
-	key_mark(s, d, SHM_KEY_REVOKED, grace_until_s);
+	key_mark(s, d, grace_until_s);
 }
 
 void shm_key_delete(struct shm *s, const struct tally_digest *d)
 {
 	/* usage that is left is handed over (and kept as orphan there); the
 	 * janitor frees the entry once it is idle */
-	key_mark(s, d, SHM_KEY_REVOKED, 0);
+	key_mark(s, d, 0);
 }
 
 void shm_user_suspend(struct shm *s, const struct tl_uuid *user_id,

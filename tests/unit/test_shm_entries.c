@@ -160,6 +160,23 @@ START_TEST(a_row_older_than_a_change_is_not_taken)
 }
 END_TEST
 
+/* The rotation was committed first, and is marked last. */
+START_TEST(a_grace_that_was_ended_does_not_come_back)
+{
+	uint32_t k = taken(7, 3);
+
+	shm_key_revoke(shm, &row.digest, 0);
+	shm_key_revoke(shm, &row.digest, 77);
+	ck_assert_uint_eq(atomic_load(&shm->keys[k].grace_until_s), 0);
+
+	k = taken(8, 3);
+	shm_key_revoke(shm, &row.digest, 77);
+	shm_key_revoke(shm, &row.digest, 0);
+	ck_assert_uint_eq(atomic_load(&shm->keys[k].grace_until_s), 0);
+	ck_assert_uint_eq(atomic_load(&shm->keys[k].flags), SHM_KEY_REVOKED);
+}
+END_TEST
+
 START_TEST(an_unknown_plan_asks_for_the_policies)
 {
 	segment_row(7, 3, &row);
@@ -481,6 +498,7 @@ int main(void)
 	tcase_add_test(tc, times_beyond_the_word_stay_on_their_side);
 	tcase_add_test(tc, rules_change_and_counts_stay);
 	tcase_add_test(tc, a_row_older_than_a_change_is_not_taken);
+	tcase_add_test(tc, a_grace_that_was_ended_does_not_come_back);
 	tcase_add_test(tc, an_unknown_plan_asks_for_the_policies);
 	tcase_add_test(tc, a_full_table_says_so_and_holds_what_it_has);
 	tcase_add_test(tc, limits_of_users_follow_their_plan);

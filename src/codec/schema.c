@@ -57,10 +57,9 @@ static const struct doc *string_schema(struct tl_arena *a)
 }
 
 /* A reference may be null only as one of two. */
-static void set_object(struct tl_arena *a, struct doc *o,
-		       const struct shape_field *f, struct doc *schemas)
+static void set_ref(struct tl_arena *a, struct doc *o,
+		    const struct shape_field *f, const struct doc *ref)
 {
-	const struct doc *ref = schema_ref(a, f->sub, schemas);
 	struct doc *null, *either;
 
 	if ((f->flags & SHAPE_NULLABLE) == 0) {
@@ -73,6 +72,43 @@ static void set_object(struct tl_arena *a, struct doc *o,
 	doc_push(a, either, ref);
 	doc_push(a, either, null);
 	doc_set(a, o, "anyOf", either);
+}
+
+static const struct doc *ref_of(struct tl_arena *a, const struct shape *s)
+{
+	struct doc *o = doc_object(a);
+
+	set_text(a, o, "$ref",
+		 tl_arena_printf(a, "#/components/schemas/%s", s->name));
+	return o;
+}
+
+/* The words that a string is one of; what each says goes into one text. */
+static const struct doc *words_ref(struct tl_arena *a, const struct shape *s,
+				   struct doc *schemas)
+{
+	struct doc *o, *words;
+	struct tl_buf text;
+
+	if (doc_get(schemas, s->name) != NULL)
+		return ref_of(a, s);
+	o = doc_object(a);
+	words = doc_array(a);
+	tl_buf_init(&text);
+	for (const struct shape_field *f = s->fields; f->name != NULL; f++) {
+		doc_push(a, words, doc_str(a, tl_str_c(f->name)));
+		if (f->doc != NULL)
+			tl_buf_addf(&text, "%s`%s`: %s",
+				    text.len > 0 ? "; " : "", f->name, f->doc);
+	}
+	set_text(a, o, "type", "string");
+	doc_set(a, o, "enum", words);
+	if (text.len > 0)
+		set_text(a, o, "description",
+			 tl_arena_strndup(a, text.ptr, text.len));
+	tl_buf_deinit(&text);
+	doc_set(a, schemas, s->name, o);
+	return ref_of(a, s);
 }
 
 const struct doc *schema_of_field(struct tl_arena *a,
@@ -90,6 +126,10 @@ const struct doc *schema_of_field(struct tl_arena *a,
 		set_bounds(a, o, f, "minimum", "maximum");
 		break;
 	case SHAPE_STR:
+		if (f->sub != NULL) {
+			set_ref(a, o, f, words_ref(a, f->sub, schemas));
+			break;
+		}
 		set_type(a, o, "string", f);
 		set_bounds(a, o, f, "minLength", "maxLength");
 		break;
@@ -112,7 +152,7 @@ const struct doc *schema_of_field(struct tl_arena *a,
 		set_items(a, o, f, schema_ref(a, f->sub, schemas));
 		break;
 	case SHAPE_OBJECT:
-		set_object(a, o, f, schemas);
+		set_ref(a, o, f, schema_ref(a, f->sub, schemas));
 		break;
 	case SHAPE_ANY: /* no word about its type */
 		break;
@@ -143,13 +183,9 @@ static const struct doc *schema_of(struct tl_arena *a, const struct shape *s,
 const struct doc *schema_ref(struct tl_arena *a, const struct shape *s,
 			     struct doc *schemas)
 {
-	struct doc *o = doc_object(a);
-
 	if (doc_get(schemas, s->name) == NULL) {
 		doc_set(a, schemas, s->name, doc_null()); /* seen */
 		doc_set(a, schemas, s->name, schema_of(a, s, schemas));
 	}
-	set_text(a, o, "$ref",
-		 tl_arena_printf(a, "#/components/schemas/%s", s->name));
-	return o;
+	return ref_of(a, s);
 }

@@ -104,6 +104,32 @@ static enum tl_status read_int(const struct walk *w, const struct place *p,
 	return TL_OK;
 }
 
+/* "must be one of sliding, gcra". */
+static enum tl_status refuse_word(const struct walk *w, const struct place *p,
+				  const struct shape *words)
+{
+	char rule[300] = "must be one of";
+	size_t at = strlen(rule);
+
+	for (const struct shape_field *f = words->fields; f->name != NULL; f++)
+		if (at < sizeof(rule))
+			at += (size_t)snprintf(rule + at, sizeof(rule) - at,
+					       "%s %s",
+					       f == words->fields ? "" : ",",
+					       f->name);
+	return refuse(w, p, rule);
+}
+
+static bool is_word(const struct shape *words, const struct doc *d)
+{
+	const struct shape_field *f = words->fields;
+
+	while (f->name != NULL && !(d->type == DOC_STR &&
+				    tl_str_eq(d->str, tl_str_c(f->name))))
+		f++;
+	return f->name != NULL;
+}
+
 static enum tl_status read_str(const struct walk *w, const struct place *p,
 			       const struct shape_field *f, const struct doc *d,
 			       void *to)
@@ -111,6 +137,8 @@ static enum tl_status read_str(const struct walk *w, const struct place *p,
 	size_t n = 0;
 	struct tl_str s;
 
+	if (f->sub != NULL && !is_word(f->sub, d))
+		return refuse_word(w, p, f->sub);
 	if (d->type != DOC_STR)
 		return refuse_count(w, p, f, "a string", "characters");
 	s = (f->flags & SHAPE_TRIM) ? tl_str_trim(d->str) : d->str;

@@ -14,7 +14,8 @@
 enum shape_kind {
 	SHAPE_BOOL,	/* bool */
 	SHAPE_INT,	/* int64_t, min..max */
-	SHAPE_STR,	/* struct tl_str, min..max code points after trimming */
+	SHAPE_STR,	/* struct tl_str, min..max code points after trimming;
+			 * with .sub: one of the names of its fields */
 	SHAPE_UUID,	/* struct tl_uuid, text form on the wire */
 	SHAPE_STRS,	/* struct shape_strs, min..max items */
 	SHAPE_OBJECT,	/* struct of .sub */

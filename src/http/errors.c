@@ -14,8 +14,27 @@
 #define REPLY		  SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
 
 /* clang-format off */
+static const struct shape_field code_words[] = {
+	{ .name = "bad_request", .doc = "400; also 417 and 431" },
+	{ .name = "unauthorized", .doc = "401" },
+	{ .name = "forbidden", .doc = "403" },
+	{ .name = "not_found", .doc = "404" },
+	{ .name = "method_not_allowed", .doc = "405" },
+	{ .name = "conflict", .doc = "409" },
+	{ .name = "key_limit_reached", .doc = "409: as many keys as may be" },
+	{ .name = "length_required", .doc = "411" },
+	{ .name = "payload_too_large", .doc = "413" },
+	{ .name = "unsupported_media_type", .doc = "415" },
+	{ .name = "rate_limited", .doc = "429: too many requests" },
+	{ .name = "quota_exceeded",
+	  .doc = "429: the day's credits are used up" },
+	{ .name = "internal_error", .doc = "500" },
+	{ .name = "service_unavailable", .doc = "503" },
+	{ .name = NULL },
+};
+static const struct shape code_shape = { "ErrorCode", 0, code_words };
 static const struct shape_field error_fields[] = {
-	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &code_shape,
 	  "what to switch on" },
 	{ "message", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "what to read" },

@@ -23,6 +23,7 @@ struct body {
 	struct limit one;
 	int64_t at_us;
 	const struct doc *meta;
+	struct tl_str word;
 };
 
 static const struct shape limit_shape = {
@@ -34,6 +35,12 @@ static const struct shape limit_shape = {
 		{ "cost", SHAPE_INT, 0, offsetof(struct limit, cost),
 		  offsetof(struct limit, has_cost), 1, 9, NULL, "" },
 		{ NULL, SHAPE_BOOL, 0, 0, 0, 0, 0, NULL, NULL } }
+};
+static const struct shape words = {
+	"words", 0,
+	(const struct shape_field[]){ { .name = "sliding", .doc = "exact" },
+				      { .name = "gcra" },
+				      { .name = NULL } }
 };
 #define FIELD(n, kind, flags, member, min, max, sub)                           \
 	{                                                                      \
@@ -61,6 +68,7 @@ static const struct shape body_shape = {
 		  NULL, "" },
 		{ "day", SHAPE_DATE, 0, SHAPE_NO_OFFSET, SHAPE_NO_OFFSET, 0, 0,
 		  NULL, "" },
+		FIELD("word", SHAPE_STR, SHAPE_NULLABLE, word, 0, 0, &words),
 		{ NULL, SHAPE_BOOL, 0, 0, 0, 0, 0, NULL, NULL } }
 };
 
@@ -105,7 +113,8 @@ START_TEST(reads_every_kind)
 			  "\"limits\":[{\"name\":\"p\",\"cost\":3},"
 			  "{\"name\":\"q\"}],\"one\":{\"name\":\"o\"},"
 			  "\"at\":\"1970-01-01T00:00:01Z\",\"meta\":{\"k\":1},"
-			  "\"usd\":1.5,\"day\":\"2026-02-28\",\"other\":9}",
+			  "\"usd\":1.5,\"day\":\"2026-02-28\",\"word\":\"gcra\","
+			  "\"other\":9}",
 			  &b),
 		TL_OK);
 
@@ -123,6 +132,7 @@ START_TEST(reads_every_kind)
 	ck_assert(tl_str_eq(b.one.name, TL_STR("o")));
 	ck_assert_int_eq(b.at_us, 1000000);
 	ck_assert_uint_eq(b.meta->n, 1);
+	ck_assert(tl_str_eq(b.word, TL_STR("gcra")));
 }
 END_TEST
 
@@ -185,6 +195,9 @@ static const struct {
 	  "at: must be a time like 2026-03-01T12:34:56Z" },
 	{ "{\"usd\":\"1\"}", "usd: must be a number" },
 	{ "{\"day\":\"2026-02-29\"}", "day: must be a date like 2026-03-01" },
+	{ "{\"word\":\"GCRA\"}", "word: must be one of sliding, gcra" },
+	{ "{\"word\":\"\"}", "word: must be one of sliding, gcra" },
+	{ "{\"word\":7}", "word: must be one of sliding, gcra" },
 };
 
 START_TEST(errors_name_the_member_and_its_rule)

@@ -5,109 +5,14 @@
  * answered in MessagePack.  That replies keep their shapes is looked at for
  * all of them by shapecheck.c.
  */
-#include "lib/fixture.h"
+#include "matrix.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/app.h"
 #include "base/mem.h"
-
-#define NOBODY_ID "c0000000-0000-4000-8000-00000000dead"
-
-/* ---- callers ---- */
-
-enum caller {
-	NOBODY,
-	BASIC,
-	SHORT,
-	UNKNOWN,
-	REVOKED,
-	EXPIRED,
-	TWO_KEYS,
-	SUSPENDED,
-	ELSEWHERE,
-	PLAIN,
-	PLAIN_X_API_KEY,
-	ADMIN,
-	CALLERS
-};
-static const char *const caller_names[CALLERS] = { "nobody",
-						   "basic",
-						   "short",
-						   "unknown",
-						   "revoked",
-						   "expired",
-						   "two keys",
-						   "suspended",
-						   "elsewhere",
-						   "plain",
-						   "plain in X-API-Key",
-						   "admin" };
-
-static void make_callers(void)
-{
-	up("limits.enabled=no", "admin.emails=admin@test",
-	   "keys.max_per_user=10000", "log.access=no");
-	make_key("plain", 1000000, "");
-	make_key("admin", 1000000, "");
-	make_key("revoked", 1000000, "status = 'revoked'");
-	make_key("expired", 1000000, "expires_at = now() - interval '1 s'");
-	make_key("elsewhere", 1000000, "allowed_ips = '{192.0.2.0/24}'");
-	make_key("suspended", 1000000, "");
-	sql_exec(d->conninfo, "UPDATE users SET status = 'suspended' "
-			      "WHERE email = 'suspended@test'");
-}
-
-static const char *credential(enum caller who)
-{
-	static char text[400];
-	const char *key = NULL;
-
-	switch (who) {
-	case NOBODY:
-	case CALLERS:
-		return "";
-	case BASIC:
-		return "Authorization: Basic dXNlcjpwYXNz\r\n";
-	case SHORT:
-		return "Authorization: Bearer x\r\n";
-	case UNKNOWN:
-		key = "codexible_0123456789abcdef0123456789abcdef";
-		break;
-	case REVOKED:
-		key = key_of("revoked");
-		break;
-	case EXPIRED:
-		key = key_of("expired");
-		break;
-	case SUSPENDED:
-		key = key_of("suspended");
-		break;
-	case ELSEWHERE:
-		key = key_of("elsewhere");
-		break;
-	case PLAIN:
-		key = key_of("plain");
-		break;
-	case ADMIN:
-		key = key_of("admin");
-		break;
-	case PLAIN_X_API_KEY:
-		(void)snprintf(text, sizeof(text), "X-API-Key: %s\r\n",
-			       key_of("plain"));
-		return text;
-	case TWO_KEYS:
-		(void)snprintf(text, sizeof(text),
-			       "X-API-Key: %s\r\nAuthorization: Bearer %s\r\n",
-			       key_of("plain"), key_of("admin"));
-		return text;
-	}
-	(void)snprintf(text, sizeof(text), "Authorization: Bearer %s\r\n", key);
-	return text;
-}
 
 /* 0: it is served, whatever comes of it. */
 static int expected(const struct route *route, enum caller who)
@@ -126,83 +31,6 @@ static int expected(const struct route *route, enum caller who)
 	return 0;
 }
 
-/* ---- requests ---- */
-
-static const struct {
-	unsigned bit;
-	const char *name;
-} methods[] = {
-	{ HTTP_GET, "GET" },     { HTTP_POST, "POST" },     { HTTP_PUT, "PUT" },
-	{ HTTP_PATCH, "PATCH" }, { HTTP_DELETE, "DELETE" },
-};
-#define N_METHODS (sizeof(methods) / sizeof(methods[0]))
-
-static const char *method_of(const struct route *route)
-{
-	for (size_t i = 0; i < N_METHODS; i++)
-		if ((route->methods & methods[i].bit) != 0)
-			return methods[i].name;
-	ck_abort_msg("%s takes no method", route->path);
-	return NULL;
-}
-
-/* The path with `id` for each parameter. */
-static const char *target_of(const struct route *route, const char *id)
-{
-	static char target[512];
-	size_t n = 0;
-
-	for (const char *p = route->path; *p != '\0'; p++) {
-		if (*p == '{') {
-			n += (size_t)snprintf(target + n, sizeof(target) - n,
-					      "%s", id);
-			p = strchr(p, '}');
-		} else if (*p == '*') {
-			target[n++] = 'x';
-		} else {
-			target[n++] = *p;
-		}
-	}
-	target[n] = '\0';
-	return target;
-}
-
-static bool takes_body(const struct route *route)
-{
-	return route->in != NULL;
-}
-
-static void ask(const char *method, const char *target, const char *who,
-		const char *type, const char *body, size_t body_len)
-{
-	char headers[700];
-
-	(void)snprintf(headers, sizeof(headers), "%s%s%s%s%s", who,
-		       type != NULL ? "Content-Type: " : "",
-		       type != NULL ? type : "", type != NULL ? "\r\n" : "",
-		       body == NULL && method[0] == 'P'
-			       ? "Content-Length: 0\r\n"
-			       : "");
-	client_request(c, method, target, headers, body, body_len, &r);
-	ck_assert_msg(r.status != 0, "%s %s: no answer", method, target);
-}
-
-/* With an empty object where the route reads a body. */
-static void ask_plainly(const struct route *route, const char *target,
-			const char *who)
-{
-	if (takes_body(route))
-		ask(method_of(route), target, who, "application/json", "{}", 2);
-	else
-		ask(method_of(route), target, who, NULL, NULL, 0);
-}
-
-#define EACH_ROUTE(route)                                                      \
-	for (const struct route *const *table_ = APP_TABLES; *table_ != NULL;  \
-	     table_++)                                                         \
-		for (const struct route *route = *table_; route->path != NULL; \
-		     route++)
-
 static unsigned allowed_of(const char *path)
 {
 	unsigned all = 0;
@@ -216,14 +44,6 @@ static unsigned allowed_of(const char *path)
 static bool has_ids(const struct route *route)
 {
 	return strstr(route->path, "_id}") != NULL;
-}
-
-static bool has_required(const struct shape *s)
-{
-	for (const struct shape_field *f = s->fields; f->name != NULL; f++)
-		if ((f->flags & SHAPE_REQUIRED) != 0)
-			return true;
-	return false;
 }
 
 /* ---- who gets in ---- */
@@ -265,6 +85,45 @@ START_TEST(each_route_lets_in_whom_its_row_says)
 }
 END_TEST
 
+/* The doors that look at scopes: the gate at those it is told, verify, once
+ * the address does not open it, at one of its own. */
+START_TEST(doors_want_their_scopes)
+{
+	char who[300];
+	int n = 0;
+
+	make_callers();
+	ck_assert_int_eq(gate(key_of("scoped"), "scope=read"), 200);
+	ck_assert_int_eq(gate(key_of("plain"), "scope=read,write"), 200);
+	ck_assert_int_eq(gate(key_of("scoped"), "scope=read,write"), 403);
+	want_error(403, "forbidden");
+
+	EACH_ROUTE(route)
+	{
+		if (strncmp(route->path, "/api/verify", 11) != 0)
+			continue;
+		n++;
+		for (int caller = NOBODY; caller <= ADMIN; caller++) {
+			(void)snprintf(who, sizeof(who),
+				       "%sX-Forwarded-For: 192.0.2.1\r\n",
+				       credential((enum caller)caller));
+			ask_plainly(route, route->path, who);
+			ck_assert_msg(r.status ==
+					      (caller <= TWO_KEYS ? 401 : 403),
+				      "%s as %s: %d", route->path,
+				      caller_names[caller], r.status);
+		}
+		(void)snprintf(who, sizeof(who),
+			       "X-API-Key: %s\r\n"
+			       "X-Forwarded-For: 192.0.2.1\r\n",
+			       key_of("verifier"));
+		ask_plainly(route, route->path, who);
+		want_error(400, "bad_request"); /* it is in */
+	}
+	ck_assert_int_eq(n, 2);
+}
+END_TEST
+
 /* ---- methods ---- */
 
 START_TEST(each_path_takes_its_methods_and_no_others)
@@ -275,16 +134,17 @@ START_TEST(each_path_takes_its_methods_and_no_others)
 		unsigned may = allowed_of(route->path);
 		const char *target = target_of(route, NOBODY_ID);
 
-		for (size_t i = 0; i < N_METHODS; i++) {
-			if ((may & methods[i].bit) != 0)
+		for (size_t i = 0; i < MATRIX_N_METHODS; i++) {
+			if ((may & MATRIX_METHODS[i].bit) != 0)
 				continue;
-			ask(methods[i].name, target, credential(ADMIN), NULL,
-			    NULL, 0);
+			ask(MATRIX_METHODS[i].name, target, credential(ADMIN),
+			    NULL, NULL, 0);
 			ck_assert_msg(r.status == 405, "%s %s: %d",
-				      methods[i].name, route->path, r.status);
+				      MATRIX_METHODS[i].name, route->path,
+				      r.status);
 			ck_assert_ptr_nonnull(header_of(&r, "Allow"));
 			ck_assert_ptr_null(strstr(header_of(&r, "Allow"),
-						  methods[i].name));
+						  MATRIX_METHODS[i].name));
 		}
 	}
 }
@@ -313,6 +173,38 @@ END_TEST
 
 /* ---- what is malformed ---- */
 
+static void ask_about(const struct route *route, const char *id,
+		      const struct shape_field *also)
+{
+	const char *target = target_of(route, id), *body;
+
+	if (!takes_body(route)) {
+		ask_plainly(route, target, credential(ADMIN));
+		return;
+	}
+	body = sample_body(route->in, also);
+	ask(method_of(route), target, credential(ADMIN), "application/json",
+	    body, strlen(body));
+}
+
+/* With each optional member by itself too: a change of nothing is a 400. */
+static bool is_not_found(const struct route *route)
+{
+	const struct shape_field *f =
+		takes_body(route) ? route->in->fields : NULL;
+	bool found = false;
+
+	ask_about(route, NOBODY_ID, NULL);
+	do {
+		ck_assert_msg(r.status == 404 || r.status == 400, "%s: %d\n%s",
+			      route->path, r.status, r.body);
+		found |= r.status == 404;
+		if (f == NULL || f->name == NULL)
+			return found;
+		ask_about(route, NOBODY_ID, f++);
+	} while (true);
+}
+
 START_TEST(ids_are_checked_and_then_looked_for)
 {
 	make_callers();
@@ -320,15 +212,12 @@ START_TEST(ids_are_checked_and_then_looked_for)
 	{
 		if (!has_ids(route))
 			continue;
-		ask_plainly(route, target_of(route, "nonsense"),
-			    credential(ADMIN));
+		ask_about(route, "nonsense", NULL);
 		want_error(400, "bad_request");
-		if (takes_body(route) && has_required(route->in))
-			continue; /* its body is looked at before */
-		ask_plainly(route, target_of(route, NOBODY_ID),
-			    credential(ADMIN));
-		ck_assert_msg(r.status == 404 || r.status == 400, "%s: %d\n%s",
-			      route->path, r.status, r.body);
+		ck_assert_ptr_nonnull(
+			strstr(json_str(&r, "error.message"), "_id: must be"));
+		ck_assert_msg(is_not_found(route),
+			      "%s: never 404 for an unknown id", route->path);
 	}
 }
 END_TEST
@@ -360,6 +249,8 @@ START_TEST(bodies_are_checked)
 		want_error(400, "bad_request");
 		if (has_required(route->in)) {
 			ask(m, target, who, "application/json", "{}", 2);
+			want_error(400, "bad_request");
+			ask(m, target, who, NULL, NULL, 0);
 			want_error(400, "bad_request");
 		}
 		ck_assert_uint_lt(max, large);
@@ -421,6 +312,28 @@ static void check_int(const struct route *route, const struct shape_field *f)
 	taken(route, f->name, text);
 }
 
+/* 24 bytes that are none of ours: the time is the first eight of them. */
+static void check_cursor(const struct route *route)
+{
+	static const char *const odd[] = {
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+		"gAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", /* INT64_MIN */
+		"f_________AAAAAAAAAAAAAAAAAAAAAA", /* INT64_MAX */
+		"________________________________", /* -1 */
+		"P______AAAAAAAAAAAAAAAAAAAAAAAAA", /* beyond any date */
+	};
+
+	refused(route, "cursor", "nonsense");
+	refused(route, "cursor", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+	refused(route, "cursor", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA%2B");
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		int status = with_parameter(route, "cursor", odd[i]);
+
+		ck_assert_msg(status < 500, "%s?cursor=%s: %d\n%s", route->path,
+			      odd[i], status, r.body);
+	}
+}
+
 START_TEST(parameters_have_the_bounds_that_are_described)
 {
 	char text[600];
@@ -447,6 +360,8 @@ START_TEST(parameters_have_the_bounds_that_are_described)
 			taken(route, f->name, "0");
 			break;
 		case SHAPE_STR:
+			if (strcmp(f->name, "cursor") == 0)
+				check_cursor(route);
 			if (f->max == 0 || (size_t)f->max >= sizeof(text) - 1)
 				break;
 			memset(text, 'a', (size_t)f->max + 1);
@@ -516,6 +431,7 @@ int main(void)
 	TCase *tc = fixture_case(s, "matrix");
 
 	tcase_add_test(tc, each_route_lets_in_whom_its_row_says);
+	tcase_add_test(tc, doors_want_their_scopes);
 	tcase_add_test(tc, each_path_takes_its_methods_and_no_others);
 	tcase_add_test(tc, head_is_get_without_the_body);
 	tcase_add_test(tc, ids_are_checked_and_then_looked_for);

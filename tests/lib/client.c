@@ -165,7 +165,7 @@ static bool read_body(struct client *c, const char *method, struct reply *r)
 	const char *type;
 	long len = header_num(r, "Content-Length");
 
-	if (strcmp(method, "HEAD") == 0 || r->status == 204)
+	if (strcmp(method, "HEAD") == 0 || r->status == 204 || r->status == 304)
 		return true;
 	if (len < 0) /* until the end; an answer without a length */
 		len = fill(c, CLIENT_BODY_MAX) ? CLIENT_BODY_MAX : (long)c->len;
@@ -241,9 +241,24 @@ bool client_request(struct client *c, const char *method, const char *target,
 	return true;
 }
 
+/* Both empty when it is none. */
+static void request_line(const char *bytes, size_t len, char method[16],
+			 char target[512])
+{
+	char line[640];
+	size_t n = len < sizeof(line) ? len : sizeof(line) - 1;
+
+	memcpy(line, bytes, n);
+	line[n] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+	if (sscanf(line, "%15[A-Z] %511s HTTP/", method, target) != 2)
+		method[0] = target[0] = '\0';
+}
+
 bool client_raw(struct client *c, const void *bytes, size_t len,
 		struct reply *r)
 {
+	char method[16], target[512];
 	bool ok;
 
 	client_close(c);
@@ -253,8 +268,11 @@ bool client_raw(struct client *c, const void *bytes, size_t len,
 	r->sent_mono_ns = test_mono_ns();
 	/* The answer may come, and the connection close, before all is sent. */
 	(void)send_all(c->fd, bytes, len);
-	ok = read_answer(c, strncmp(bytes, "HEAD ", 5) == 0 ? "HEAD" : "", r);
+	request_line(bytes, len, method, target);
+	ok = read_answer(c, method, r);
 	client_close(c);
+	if (ok && client_on_reply != NULL)
+		client_on_reply(method, target, r);
 	return ok;
 }
 

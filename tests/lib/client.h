@@ -37,7 +37,8 @@ struct reply {
 	uint64_t sent_mono_ns, got_mono_ns;
 };
 
-/* Looks at each answer of client_request when set: fixture.c sets it. */
+/* Looks at each answer of client_request and client_raw when set: fixture.c
+ * sets it.  Both texts are empty for bytes that are no request line. */
 extern void (*client_on_reply)(const char *method, const char *target,
 			       const struct reply *r);
 

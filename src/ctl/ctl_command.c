@@ -28,6 +28,11 @@ static const struct ctl_arg config_dump_args[] = {
 	  "show the password of database.url too" },
 	{ 0 },
 };
+static const struct ctl_arg bench_args[] = {
+	{ "seconds", CTL_ARG_NUMBER, "N", false, "each figure; default 1" },
+	{ "keys", CTL_ARG_NUMBER, "N", false, "default 100000" },
+	{ 0 },
+};
 static const struct ctl_arg completion_args[] = {
 	{ "shell", CTL_ARG_WORD, "SHELL", true, "bash or zsh" },
 	{ 0 },
@@ -192,6 +197,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  CTL_SETTINGS, false },
 	{ "config dump", config_dump_args, "every setting as it is in force",
 	  CTL_SETTINGS, false },
+	{ "bench", bench_args, "how fast this machine decides", CTL_NOTHING,
+	  false },
 	{ "completion", completion_args, "completions for a shell", CTL_NOTHING,
 	  false },
 	{ "database", NULL, "connection string of the daemon's database",

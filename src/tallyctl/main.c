@@ -27,6 +27,7 @@ static const struct {
 	{ "stop", cmd_stop },
 	{ "config check", cmd_config_check },
 	{ "config dump", cmd_config_dump },
+	{ "bench", cmd_bench },
 	{ "completion", cmd_completion },
 	{ "database", cmd_database },
 	{ "key create", cmd_key_create },

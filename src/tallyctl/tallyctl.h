@@ -43,6 +43,7 @@ enum exit_status cmd_reload(struct tallyctl *t);
 enum exit_status cmd_stop(struct tallyctl *t);
 enum exit_status cmd_config_check(struct tallyctl *t);
 enum exit_status cmd_config_dump(struct tallyctl *t);
+enum exit_status cmd_bench(struct tallyctl *t);
 enum exit_status cmd_completion(struct tallyctl *t);
 enum exit_status cmd_database(struct tallyctl *t);
 enum exit_status cmd_key_create(struct tallyctl *t);

@@ -163,7 +163,7 @@ part_batch() {
 
 part_decide() {
 	say "the decision alone, a segment of 1M keys"
-	show taskset -c 0 tests/bench/decide_bench 1000000 2000000 |
+	show taskset -c 0 ./tallyctl bench --keys 1000000 --seconds 5 |
 		tee "$tmp/decide.out"
 	ns() { sed -n "s/^$1[^:]*: *\([0-9]*\) ns.*/\1/p" "$tmp/decide.out"; }
 	judge "decision, random key of 1M" "$(ns 'decision, random')" ns '<=' 1000

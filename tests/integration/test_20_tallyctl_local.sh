@@ -1,5 +1,5 @@
 #!/bin/bash
-# tallyctl usage, config and completion.
+# tallyctl usage, config, completion and bench.
 set -eu
 
 srcdir=${srcdir:-.}
@@ -97,3 +97,23 @@ if command -v zsh >/dev/null; then
 	tallyctl completion zsh >"$demo_dir/zsh"
 	zsh -n "$demo_dir/zsh" || die "zsh cannot read its completion"
 fi
+
+# ---- bench: of its own, so nothing of the daemon changes ---------------------
+before=$(tallyctl stats)
+out=$(tallyctl bench --keys 1000 --json)
+[ "$(tallyctl stats)" = "$before" ] || die "bench counts with the daemon"
+! compgen -G '/dev/shm/tallyd.bench-*' >/dev/null || die "bench leaves a segment"
+node -e '
+const assert = require("assert"), b = JSON.parse(process.argv[1]);
+assert.strictEqual(b.keys, 1000);
+for (const figure of ["sha256_ns", "cold_read_ns", "decision_hot_ns",
+		"decision_random_ns", "segment_bytes"])
+	assert(b[figure] > 0, figure);
+assert(b.decision_hot_ns > b.sha256_ns / 4); // it contains one
+assert.deepStrictEqual(b.rates[0].processes, 1);
+assert.deepStrictEqual(b.rates.at(-1).processes, b.cpus);
+assert(b.rates.every(r => r.decisions_per_second > 0));
+' "$out" || die "bench says $out"
+says 'decision, hot key: +[0-9]+ ns' tallyctl bench --keys 1
+status 2 tallyctl bench --keys 0
+status 2 tallyctl bench --seconds 0

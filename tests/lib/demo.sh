@@ -39,7 +39,11 @@ demo_die() {
 }
 
 demo_up() {
-	local setting section='' tries
+	local setting section='' tries name
+	# what an earlier demo has exported would be taken for settings
+	while read -r name; do
+		unset "$name"
+	done < <(compgen -e TALLYD_ || true)
 	demo_dir=$(mktemp -d "${TMPDIR:-/tmp}/tally-demo.XXXXXX")
 	chmod 755 "$demo_dir"
 	trap demo_down EXIT

@@ -203,6 +203,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  false },
 	{ "database", NULL, "connection string of the daemon's database",
 	  CTL_DAEMON, true },
+	{ "doctor", NULL, "is everything in order, do the books balance?",
+	  CTL_DATABASE, false },
 	{ "key create", key_create_args, "make a key; shown this once",
 	  CTL_DATABASE, false },
 	{ "key import", key_import_args, "keys of another product, by hash",

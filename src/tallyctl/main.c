@@ -30,6 +30,7 @@ static const struct {
 	{ "bench", cmd_bench },
 	{ "completion", cmd_completion },
 	{ "database", cmd_database },
+	{ "doctor", cmd_doctor },
 	{ "key create", cmd_key_create },
 	{ "key import", cmd_key_import },
 	{ "key list", cmd_key_list },

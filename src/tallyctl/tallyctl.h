@@ -46,6 +46,7 @@ enum exit_status cmd_config_dump(struct tallyctl *t);
 enum exit_status cmd_bench(struct tallyctl *t);
 enum exit_status cmd_completion(struct tallyctl *t);
 enum exit_status cmd_database(struct tallyctl *t);
+enum exit_status cmd_doctor(struct tallyctl *t);
 enum exit_status cmd_key_create(struct tallyctl *t);
 enum exit_status cmd_key_import(struct tallyctl *t);
 enum exit_status cmd_key_list(struct tallyctl *t);

@@ -36,7 +36,7 @@ static uint32_t keys[KEYS];
 static uint64_t charged, applied, last_applied, logged, applied_logs;
 
 struct sums {
-	uint64_t credits, requests, logs;
+	uint64_t counted, credits, requests, logs;
 };
 
 static void setup(void)
@@ -142,8 +142,16 @@ static enum tl_status add_log(void *arg, const struct shm_log_row *r,
 	return TL_OK;
 }
 
+static void add_counted(void *arg, const struct tail_counted *c)
+{
+	struct sums *sums = arg;
+
+	sums->counted += c->base + c->count[SHM_REQUESTS];
+}
+
 static void expect_whole(void)
 {
+	bool all = charged % 2 == 0;
 	struct tail_epoch epoch = { .node = "node",
 				    .epoch = s->head->k.epoch,
 				    .last_seq = last_applied };
@@ -154,10 +162,13 @@ static void expect_whole(void)
 					.log = add_log };
 	struct tail *t = NULL;
 
-	ck_assert_msg(tail_take(s, dir, db, &epoch, 1, false, &t, &err) ==
-			      TL_OK,
+	ck_assert_msg(tail_take(s, dir, db, &epoch, 1, all, &t, &err) == TL_OK,
 		      "%s", err.text);
 	ck_assert_msg(tail_read(t, &sink, &err) == TL_OK, "%s", err.text);
+	if (all) {
+		tail_counted(t, add_counted, &sums);
+		ck_assert_uint_eq(sums.counted, charged);
+	}
 	tail_free(&t);
 
 	ck_assert_uint_eq(applied + sums.requests, charged);

@@ -558,6 +558,7 @@ int master_run(struct master_opts *o)
 	if (st == TL_OK)
 		st = start(m, &err);
 	if (st == TL_OK) {
+		warn_of_demo_admins(m->crew->conf);
 		log_info("serving");
 		sdnotify_ready();
 		tell_starter(o, "");

@@ -169,6 +169,8 @@ void prepare_begin(struct master *m);
 /* TL_CANCELED: a stop was asked for. */
 enum tl_status prepare_end(struct master *m, struct prepared *p_r,
 			   struct tl_err *err) TL_MUST_CHECK;
+/* Says so when admin.emails names a user whose key everybody knows. */
+void warn_of_demo_admins(const struct conf *conf);
 
 /* reload.c */
 void reload(struct master *m);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -159,6 +160,24 @@ static _Noreturn void in_child(struct master *m, int out)
 }
 
 /* ---- in the master ------------------------------------------------------- */
+
+/* Without database.seed_demo too: an earlier start may have made the users. */
+void warn_of_demo_admins(const struct conf *conf)
+{
+	static const char *const demo[] = { "demo@codexible.me",
+					    "team@codexible.me",
+					    "starter@codexible.me" };
+
+	for (size_t i = 0; i < conf->admin.emails.n; i++)
+		for (size_t j = 0; j < sizeof(demo) / sizeof(demo[0]); j++)
+			if (strcasecmp(conf->admin.emails.items[i], demo[j]) ==
+			    0)
+				log_warn("DANGER: admin.emails names '%s', "
+					 "whose key is public: everyone who "
+					 "reaches this server is an admin; "
+					 "remove it from admin.emails",
+					 demo[j]);
+}
 
 void prepare_begin(struct master *m)
 {

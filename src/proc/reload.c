@@ -138,6 +138,7 @@ void reload(struct master *m)
 		st = start_workers(m, fresh, &err);
 	if (st == TL_OK) {
 		change_over(m, fresh);
+		warn_of_demo_admins(m->crew->conf);
 		log_info("reloaded: %u workers, configuration %llu",
 			 m->crew->conf->server.workers,
 			 (unsigned long long)m->crew->generation);

@@ -4,6 +4,7 @@
  */
 #include "admin_calls.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -434,12 +435,40 @@ START_TEST(logs_tell_who_changed_what)
 }
 END_TEST
 
+static bool warned_of(const char *email)
+{
+	char *log = daemon_log(d);
+	char words[96];
+	bool has;
+
+	snprintf(words, sizeof(words), "DANGER: admin.emails names '%s'",
+		 email);
+	has = strstr(log, words) != NULL;
+	tl_free(log);
+	return has;
+}
+
+START_TEST(an_admin_with_a_public_key_is_warned_of)
+{
+	up("admin.emails=ann@example.org", "database.seed_demo=no");
+	ck_assert(!warned_of("ann@example.org"));
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	daemon_set(d, "admin.emails=ann@example.org, Team@codexible.me");
+	fixture_again();
+
+	WAIT_UNTIL(warned_of("team@codexible.me"));
+	ck_assert(warned_of("team@codexible.me"));
+	ck_assert(!warned_of("ann@example.org"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("admin");
 	TCase *tc = fixture_case(s, "who");
 
 	tcase_add_test(tc, others_are_refused_and_it_is_logged);
+	tcase_add_test(tc, an_admin_with_a_public_key_is_warned_of);
 	tc = fixture_case(s, "users");
 	tcase_add_test(tc, users_are_found_by_literal_text_in_any_case);
 	tcase_add_test(tc, user_list_refuses_what_is_out_of_range);

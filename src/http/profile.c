@@ -9,6 +9,7 @@
  * SQL raises nothing.  With the database away the last known is better than
  * none: it is given and marked stale.
  */
+#include "base/hash.h"
 #include "base/log.h"
 #include "http/http_internal.h"
 #include "shm/entries.h"
@@ -46,12 +47,12 @@ void http_profiles_deinit(struct http *h)
 	h->profiles = NULL;
 }
 
-/* Key ids are random (version 4), so any bits of them are a hash. */
+/* Hashed: ids that were chosen, not drawn, may differ in their last byte. */
 static struct entry **slot_of(struct http *h, const struct tl_uuid *key_id)
 {
-	uint32_t n;
+	static const uint8_t seed[16];
+	uint64_t n = tl_siphash13(seed, key_id->b, sizeof(key_id->b));
 
-	memcpy(&n, key_id->b, sizeof(n));
 	return &h->profiles->slots[n % PROFILES];
 }
 

@@ -10,6 +10,7 @@
  */
 #include "app/metering/days.h"
 
+#include "base/hash.h"
 #include "shm/books.h"
 #include "shm/entries.h"
 #include "store/q_usage.h"
@@ -35,12 +36,12 @@ static struct days_book *entries[ENTRIES];
 
 /* ---- memory ---- */
 
-/* User ids are random (version 4), so any bits of them are a hash. */
+/* Hashed: ids that were chosen, not drawn, may differ in their last byte. */
 static struct days_book **slot_of(const struct tl_uuid *user_id)
 {
-	uint32_t n;
+	static const uint8_t seed[16];
+	uint64_t n = tl_siphash13(seed, user_id->b, sizeof(user_id->b));
 
-	memcpy(&n, user_id->b, sizeof(n));
 	return &entries[n % ENTRIES];
 }
 

@@ -1,85 +1,15 @@
 /*
  * What usage looks like to its owner and to an admin: overview, history, single
- * requests, sums; bounds of every parameter; all charges so far in every
- * figure, while batches are on their way, over an outage and over midnight.
+ * requests, sums; bounds of every parameter.
  */
-#include "lib/fixture.h"
+#include "usage_calls.h"
 
-#include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include <json-c/json.h>
-
-#include "lib/midnight.h"
-
-#define FREE_RATE  "limits.key_count=1000000", "limits.address_count=1000000"
-#define NO_DEMO    "database.seed_demo=no"
-#define TOKENS     "{\"prompt_tokens\":1500,\"completion_tokens\":500}"
-#define TOKENS_USD 75000 /* what they cost, micro-USD */
-#define TODAY      "(now() AT TIME ZONE 'UTC')::date"
-
-static void get(const char *key, const char *target)
-{
-	client_get(c, target, key, &r);
-}
-
-static void record(const char *key, const char *body)
-{
-	client_call(c, "/api/usage/record", key, body, NULL, &r);
-	want(200);
-}
-
-static size_t rows(void)
-{
-	ck_assert(json_object_is_type(r.json, json_type_array));
-	return json_object_array_length(r.json);
-}
-
-/* Micro-USD of a member, whole or broken. */
-static int64_t usd(const char *path)
-{
-	struct json_object *o = json_at(r.json, path);
-
-	ck_assert_ptr_nonnull(o);
-	return llround(json_object_get_double(o) * 1e6);
-}
-
-/* Today's, then yesterday's ... date by the database's clock. */
-static const char *day(int back)
-{
-	return sql_str(d->conninfo, "SELECT " TODAY " - %d", back);
-}
-
-static void insert_usage(const char *name, int back, int credits, int requests,
-			 int cost)
-{
-	sql_exec(d->conninfo,
-		 "INSERT INTO daily_usage (user_id, key_id, date, "
-		 "credits_used, request_count, cost_micro_usd) SELECT user_id, "
-		 "key_id, " TODAY " - %d, %d, %d, %d FROM api_keys WHERE "
-		 "key_hash = encode(sha256('%s'::bytea), 'hex')",
-		 back, credits, requests, cost, key_of(name));
-}
-
-/* Row i of a history. */
-static void expect_day(unsigned i, const char *date, int64_t credits,
-		       int64_t requests, int64_t cost)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "%u.date", i);
-	ck_assert_pstr_eq(json_str(&r, path), date);
-	snprintf(path, sizeof(path), "%u.credits_used", i);
-	ck_assert_int_eq(json_num(&r, path), credits);
-	snprintf(path, sizeof(path), "%u.request_count", i);
-	ck_assert_int_eq(json_num(&r, path), requests);
-	snprintf(path, sizeof(path), "%u.cost_usd", i);
-	ck_assert_int_eq(usd(path), cost);
-}
 
 /* ---- overview ---- */
 
@@ -187,63 +117,6 @@ START_TEST(history_filled_has_each_date_once)
 	expect_day(6, day(6), 0, 0, 0);
 	get(key_of("f"), "/api/usage/history?days=2&fill=0");
 	ck_assert_uint_eq(rows(), 0);
-}
-END_TEST
-
-/*
- * Each answer holds every charge before it, and each of them once, whenever
- * the batch with it is sealed, committed or confirmed: flushes follow each
- * other as fast as they can, and a longer range each time goes to the database.
- */
-START_TEST(history_is_exact_while_batches_are_on_their_way)
-{
-	char target[64], name[16];
-	int64_t charged = 0;
-
-	up(FREE_RATE, NO_DEMO, "metering.flush_interval_ms=10",
-	   "server.workers=2");
-	for (int u = 0; u < 12; u++) {
-		snprintf(name, sizeof(name), "u%d", u);
-		make_key(name, 1000000, "");
-		charged = 0;
-		client_close(c); /* the other worker, perhaps */
-		for (int days = 1; days <= 90; days++) {
-			record(key_of(name), TOKENS);
-			charged++;
-			snprintf(target, sizeof(target),
-				 "/api/usage/history?days=%d", days);
-			get(key_of(name), target);
-			want(200);
-			ck_assert_uint_eq(rows(), 1);
-			ck_assert_int_eq(json_num(&r, "0.credits_used"),
-					 charged);
-			ck_assert_int_eq(json_num(&r, "0.request_count"),
-					 charged);
-			ck_assert_int_eq(usd("0.cost_usd"),
-					 charged * TOKENS_USD);
-		}
-	}
-}
-END_TEST
-
-START_TEST(history_is_exact_beside_killed_flushers)
-{
-	char target[64];
-
-	up(FREE_RATE, NO_DEMO, "metering.flush_interval_ms=10",
-	   "server.workers=1");
-	make_key("k", 1000000, "");
-	for (int i = 1; i <= 90; i++) {
-		if (i % 20 == 0)
-			(void)daemon_kill_child(d, "flusher", 0);
-		record(key_of("k"), TOKENS);
-		snprintf(target, sizeof(target), "/api/usage/history?days=%d",
-			 i);
-		get(key_of("k"), target);
-		want(200);
-		ck_assert_int_eq(usd("0.cost_usd"), (int64_t)i * TOKENS_USD);
-		test_sleep_ms(20);
-	}
 }
 END_TEST
 
@@ -475,67 +348,6 @@ START_TEST(with_meter_scope_all_replies_count_themselves)
 }
 END_TEST
 
-/* ---- the database away ---- */
-
-START_TEST(without_the_database_reads_go_on)
-{
-	up(FREE_RATE, NO_DEMO, "server.workers=1", "admin.emails=a@test");
-	make_key("a", 1000, "");
-	make_key("never", 1000, "");
-	insert_usage("a", 3, 4, 4, 40);
-	record(key_of("a"), TOKENS);
-	gate(key_of("never"), "");
-	get(key_of("a"), "/api/usage/history");
-	get(key_of("a"), "/api/dashboard/overview");
-	get(key_of("a"), "/api/admin/status");
-	want(200);
-	WAIT_UNTIL(db_credits("a@test") == 1);
-	sql_close();
-	pgtest_halt(pg);
-	WAIT_UNTIL((get(NULL, "/health?ready=1"), r.status == 503));
-
-	for (int i = 2; i <= 20; i++) {
-		record(key_of("a"), TOKENS);
-		get(key_of("a"), "/api/dashboard/overview");
-		want(200);
-		ck_assert(json_true(&r, "degraded"));
-		ck_assert_int_eq(json_num(&r, "usage.credits_used"), i);
-		get(key_of("a"), "/api/usage/history");
-		want(200);
-		ck_assert_uint_eq(rows(), 2);
-		ck_assert_int_eq(json_num(&r, "0.credits_used"), i);
-		ck_assert_int_eq(usd("0.cost_usd"), (int64_t)i * TOKENS_USD);
-		ck_assert_int_eq(usd("1.cost_usd"), 40);
-		test_sleep_ms(400);
-	}
-	get(key_of("a"), "/api/admin/status");
-	want(200);
-	ck_assert(!json_true(&r, "store.database_reachable"));
-	ck_assert_ptr_nonnull(json_str(&r, "store.last_error"));
-	ck_assert_int_eq(json_num(&r, "today_credits_used"), 21);
-	ck_assert_int_eq(json_num(&r, "user_count"), 2);
-	get(key_of("never"), "/api/usage/history");
-	want_error(503, "service_unavailable");
-	get(key_of("a"), "/api/usage/detailed");
-	want_error(503, "service_unavailable");
-
-	pgtest_resume(pg);
-	for (int i = 0; i < 200; i++) { /* while the spool is replayed, too */
-		get(key_of("a"), "/api/usage/history");
-		want(200);
-		ck_assert_int_eq(usd("0.cost_usd"), 20 * TOKENS_USD);
-		if (db_credits("a@test") == 20 && i > 20)
-			break;
-		test_sleep_ms(100);
-	}
-	ck_assert_int_eq(db_credits("a@test"), 20);
-	WAIT_UNTIL((get(key_of("a"), "/api/dashboard/overview"),
-		    !json_true(&r, "degraded")));
-	get(key_of("a"), "/api/admin/status");
-	ck_assert(json_true(&r, "store.database_reachable"));
-}
-END_TEST
-
 /* ---- admins ---- */
 
 START_TEST(admins_see_all_users_together)
@@ -571,51 +383,6 @@ START_TEST(admins_see_all_users_together)
 }
 END_TEST
 
-/* ---- midnight ---- */
-
-START_TEST(yesterday_is_whole_before_it_is_flushed)
-{
-	char yesterday[16] = "", date[16] = "";
-	int64_t old_day = 0, new_day = 0;
-
-	if (!midnight_possible())
-		return;
-	prepare(FREE_RATE, NO_DEMO, "metering.flush_interval_ms=60000",
-		"metering.flush_interval_max_ms=60000", "server.workers=1");
-	midnight_up(6);
-	make_key("y", 1000000, "");
-	for (int tries = 0; new_day < 10 && tries < 20000; tries++) {
-		record(key_of("y"), TOKENS);
-		snprintf(date, sizeof(date), "%s", json_str(&r, "usage.date"));
-		if (old_day == 0)
-			snprintf(yesterday, sizeof(yesterday), "%s", date);
-		if (strcmp(date, yesterday) == 0)
-			old_day++;
-		else
-			new_day++;
-		if (tries % 64 == 0)
-			get(key_of("y"), "/api/usage/history?days=2");
-		test_sleep_ms(2);
-	}
-	ck_assert_int_eq(new_day, 10);
-
-	get(key_of("y"), "/api/usage/history?days=2");
-	ck_assert_uint_eq(rows(), 2);
-	expect_day(0, date, new_day, new_day, new_day * TOKENS_USD);
-	expect_day(1, yesterday, old_day, old_day, old_day * TOKENS_USD);
-	ck_assert_int_eq(
-		sql_num(d->conninfo, "SELECT count(*) FROM daily_usage"), 0);
-
-	client_close(c);
-	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
-	ck_assert_int_eq(sql_num(d->conninfo,
-				 "SELECT cost_micro_usd FROM daily_usage "
-				 "WHERE date = '%s'",
-				 yesterday),
-			 old_day * TOKENS_USD);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("usage");
@@ -625,15 +392,11 @@ int main(void)
 	tcase_add_test(tc, overview_of_a_rotated_key_says_revoked);
 	tcase_add_test(tc, history_sums_all_keys_newest_first);
 	tcase_add_test(tc, history_filled_has_each_date_once);
-	tcase_add_test(tc, history_is_exact_while_batches_are_on_their_way);
-	tcase_add_test(tc, history_is_exact_beside_killed_flushers);
 	tcase_add_test(tc, parameters_have_their_bounds);
 	tcase_add_test(tc, requests_page_by_page_without_repeats);
 	tcase_add_test(tc, lists_that_have_not_changed_are_304);
 	tcase_add_test(tc, sums_by_model_and_hour_and_in_all);
 	tcase_add_test(tc, with_meter_scope_all_replies_count_themselves);
-	tcase_add_test(tc, without_the_database_reads_go_on);
 	tcase_add_test(tc, admins_see_all_users_together);
-	tcase_add_test(tc, yesterday_is_whole_before_it_is_flushed);
 	return fixture_run(s);
 }

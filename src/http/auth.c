@@ -79,7 +79,8 @@ static void admin_route(struct req *req)
 		return;
 	}
 	if (who->admin) {
-		req->route->handler(req);
+		if (body_is_acceptable(req))
+			req->route->handler(req);
 		return;
 	}
 	log_warn("request '%.*s' to '%.*s' refused: the user is no admin",
@@ -93,6 +94,10 @@ static void run_route(struct req *req)
 	const struct route *route = req->priv->match.route;
 
 	req->route = route;
+	if (route->auth == AUTH_ADMIN) { /* who it is comes before the body */
+		req_spawn(req, admin_route);
+		return;
+	}
 	if (!body_is_acceptable(req))
 		return;
 	if ((route->flags & ROUTE_METERED) != 0 && route->auth >= AUTH_KEY &&
@@ -100,9 +105,7 @@ static void run_route(struct req *req)
 	    req->http->conf->metering.meter_scope == CONF_ALL &&
 	    !quota_allows(req))
 		return;
-	if (route->auth == AUTH_ADMIN)
-		req_spawn(req, admin_route);
-	else if ((route->flags & ROUTE_INLINE) != 0)
+	if ((route->flags & ROUTE_INLINE) != 0)
 		route->handler(req);
 	else
 		req_spawn(req, route->handler);

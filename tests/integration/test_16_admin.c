@@ -59,6 +59,17 @@ START_TEST(others_are_refused_and_it_is_logged)
 			&r);
 		want_error(401, "unauthorized");
 	}
+	/* nor are they told that the body is wrong */
+	client_request(c, "POST", "/api/admin/users",
+		       "Authorization: Bearer " KEY_PRO "\r\n"
+		       "Content-Type: text/plain\r\n",
+		       "x", 1, &r);
+	want_error(403, "forbidden");
+	client_request(c, "POST", "/api/admin/users",
+		       "Authorization: Bearer " ADMIN "\r\n"
+		       "Content-Type: text/plain\r\n",
+		       "x", 1, &r);
+	want_error(415, "unsupported_media_type");
 
 	log = daemon_log(d);
 	ck_assert_ptr_nonnull(strstr(log, "refused: the user is no admin"));

@@ -36,7 +36,7 @@ static void sentence(const char *s)
 	size_t len = strlen(s);
 
 	put(s);
-	(void)puts(len > 0 && s[len - 1] == '.' ? "" : ".");
+	(void)puts(len > 0 && strchr(".?", s[len - 1]) != NULL ? "" : ".");
 }
 
 static const char *kind_of(const struct shape_field *f)
@@ -82,49 +82,54 @@ static void bounds(const struct shape_field *f)
 			     f->max);
 }
 
+/* "string", or which strings. */
+static void kind(const struct shape_field *f, bool parameter)
+{
+	const char *sep = "";
+
+	if (f->kind == SHAPE_STR && f->sub != NULL) {
+		for (const struct shape_field *w = f->sub->fields;
+		     w->name != NULL; w++) {
+			(void)printf("%s%s", sep, w->name);
+			sep = " | ";
+		}
+		return;
+	}
+	if (parameter && f->kind == SHAPE_BOOL)
+		(void)fputs("0 | 1", stdout);
+	else if (parameter && f->kind == SHAPE_STRS)
+		(void)fputs("string, may be repeated", stdout);
+	else
+		(void)fputs(kind_of(f), stdout);
+	bounds(f);
+}
+
+static void fields(const struct shape *s, bool parameters);
+
 static void field(const struct shape_field *f, bool parameter)
 {
-	const char *kind = kind_of(f);
-
-	if (parameter && f->kind == SHAPE_BOOL)
-		kind = "0 or 1";
-	(void)printf(".It Cm %s\n%s", f->name, kind);
-	bounds(f);
+	(void)printf(".It Cm %s\n", f->name);
+	kind(f, parameter);
 	if ((f->flags & SHAPE_NULLABLE) != 0)
-		(void)fputs(" or null", stdout);
+		(void)fputs(" | null", stdout);
 	if ((f->flags & SHAPE_REQUIRED) != 0 && f->offset != SHAPE_NO_OFFSET)
 		(void)fputs(", required", stdout);
 	(void)fputs(f->doc != NULL ? ": " : ".\n", stdout);
 	if (f->doc != NULL)
 		sentence(f->doc);
+	if (f->kind == SHAPE_OBJECT || f->kind == SHAPE_ARRAY)
+		fields(f->sub, false);
 }
 
-static void fields(const char *what, const struct shape *s, bool parameters)
+static void fields(const struct shape *s, bool parameters)
 {
-	(void)printf("%s\n.Bl -tag -width Ds -compact\n", what);
+	(void)puts(".Bl -tag -width Ds -compact");
 	for (const struct shape_field *f = s->fields; f->name != NULL; f++)
 		field(f, parameters);
 	(void)puts(".El");
 }
 
 /* ---- routes ---- */
-
-static const char *caller_of(const struct route *r)
-{
-	switch (r->auth) {
-	case AUTH_NONE:
-		return "anybody, without a limit";
-	case AUTH_ADDRESS:
-		return "anybody, under the limit of the address";
-	case AUTH_KEY:
-		return "a key";
-	case AUTH_ADMIN:
-		return "a key of an admin";
-	case AUTH_SELF:
-		return "see above";
-	}
-	return "?";
-}
 
 static void methods(const struct route *r)
 {
@@ -165,18 +170,40 @@ static void errors(const struct route *r)
 
 static void reply(const struct route *r)
 {
-	char what[200];
-
 	if (r->out == NULL) {
 		(void)printf("Reply: %s.\n", r->content_type != NULL
 						     ? r->content_type
 						     : "200 without a body");
-		return;
+	} else {
+		(void)printf("Reply: %d, %s of\n",
+			     (r->flags & ROUTE_CREATED) != 0 ? 201 : 200,
+			     (r->flags & ROUTE_LIST) != 0 ? "an array of "
+							    "objects"
+							  : "an object");
+		fields(r->out, false);
 	}
-	(void)snprintf(what, sizeof(what), "Reply, %d: %s of",
-		       (r->flags & ROUTE_CREATED) != 0 ? 201 : 200,
-		       (r->flags & ROUTE_LIST) != 0 ? "an array" : "an object");
-	fields(what, r->out, false);
+	if ((r->flags & ROUTE_REPORTS) != 0)
+		(void)puts("The reply of status 503 has the same members.");
+	if (r->headers == NULL)
+		return;
+	(void)puts("Headers of the reply:");
+	fields(r->headers, false);
+}
+
+/* Those in the path are ids; what they name is in their name. */
+static void parameters(const struct route *r)
+{
+	if (r->query != NULL) {
+		(void)puts("Parameters:");
+		fields(r->query, true);
+	}
+	if ((r->flags & ROUTE_IDEMPOTENT) != 0)
+		(void)puts("With the header\n"
+			   ".Li Idempotency-Key ,\n"
+			   "1 to 64 of\n"
+			   ".Li A-Z a-z 0-9 . _ - ,\n"
+			   "a request that is sent again within 24 hours gets "
+			   "the first answer and is charged once.");
 }
 
 static void route(const struct route *r)
@@ -185,11 +212,12 @@ static void route(const struct route *r)
 	methods(r);
 	(void)printf(" Pa %s\n", r->path);
 	sentence(r->summary);
-	(void)printf("For %s.\n", caller_of(r));
-	if (r->query != NULL)
-		fields("Parameters:", r->query, true);
-	if (r->in != NULL)
-		fields("Body:", r->in, false);
+	(void)printf("For %s.\n", openapi_caller(r));
+	parameters(r);
+	if (r->in != NULL) {
+		(void)puts("Body:");
+		fields(r->in, false);
+	}
 	reply(r);
 	errors(r);
 }

@@ -48,6 +48,11 @@ enum {
 	ROUTE_LIST = 32,     /* the reply is an array of `out`: req_reply_list */
 	ROUTE_CONFLICTS = 64, /* may answer 409 */
 	ROUTE_NAMES = 128, /* its body names something: may answer 404 */
+	/* the rest is for the description only */
+	ROUTE_ETAG = 256, /* a success has an ETag; lists have one anyway */
+	ROUTE_IDEMPOTENT = 512, /* takes Idempotency-Key */
+	ROUTE_REPORTS = 1024, /* its 503 is a report in the form of `out` */
+	ROUTE_KEYLESS = 2048, /* AUTH_SELF that looks at addresses only */
 };
 /* {"error":{"code","message","status"}}, of every error; 5xx with request_id. */
 extern const struct shape HTTP_ERROR_SHAPE;
@@ -64,6 +69,8 @@ struct route { /* one row; tables end with .path NULL */
 	const struct shape *in;	   /* body: req_body */
 	const struct shape *out;   /* of a success; NULL: no document */
 	const char *content_type;  /* of a success that is none: "text/html" */
+	const struct shape *headers; /* of all answers, beside the usual */
+	const char *caller; /* who may call, in words; of AUTH_SELF */
 	route_fn handler;
 	/* The last word on an error of this route, wherever it arose: adds
 	 * headers, returns the status to show.  NULL: as it is. */

@@ -23,8 +23,10 @@ const struct doc *openapi_make(const struct route *const *tables,
 enum openapi_error {
 	OPENAPI_400 = 1, OPENAPI_401 = 2, OPENAPI_403 = 4, OPENAPI_404 = 8,
 	OPENAPI_409 = 16, OPENAPI_413 = 32, OPENAPI_415 = 64,
-	OPENAPI_429 = 128, OPENAPI_503 = 256,
+	OPENAPI_429 = 128, OPENAPI_503 = 256, OPENAPI_500 = 512,
 };
 unsigned openapi_errors(const struct route *route);
+/* Who may call: "a key of an admin". */
+const char *openapi_caller(const struct route *route);
 
 #endif

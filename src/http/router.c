@@ -88,6 +88,9 @@ static enum tl_status check_row(const struct router *r,
 		why = "is a list and creates";
 	else if (route->out != NULL && route->content_type != NULL)
 		why = "has a shape and another content type";
+	else if ((route->auth == AUTH_SELF) != (route->caller != NULL))
+		why = "decides by itself and does not say for whom, or says "
+		      "so and does not";
 	if (why == NULL)
 		return TL_OK;
 	return tl_err_set(err, TL_INVALID, "route '%s' %s", route->path, why);

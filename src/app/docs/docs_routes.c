@@ -27,15 +27,15 @@ static void file_handle(struct req *req)
 /* clang-format off */
 const struct route DOCS_ROUTES[] = {
 	{ .id = "getOpenapi", .methods = HTTP_GET, .path = "/openapi.json",
-	  .auth = AUTH_ADDRESS, .flags = ROUTE_INLINE,
+	  .auth = AUTH_ADDRESS, .flags = ROUTE_INLINE | ROUTE_ETAG,
 	  .content_type = "application/json", .handler = openapi_handle,
 	  .summary = "This description" },
 	{ .id = "getDocs", .methods = HTTP_GET, .path = "/docs/api",
-	  .auth = AUTH_NONE, .flags = ROUTE_INLINE,
+	  .auth = AUTH_NONE, .flags = ROUTE_INLINE | ROUTE_ETAG,
 	  .content_type = "text/html", .handler = page_handle,
 	  .summary = "This description, to read and to try" },
 	{ .id = "getDocsFile", .methods = HTTP_GET, .path = "/docs/api/{file}",
-	  .auth = AUTH_NONE, .flags = ROUTE_INLINE,
+	  .auth = AUTH_NONE, .flags = ROUTE_INLINE | ROUTE_ETAG,
 	  .content_type = "application/octet-stream", .handler = file_handle,
 	  .summary = "What that page is made of" },
 	{ .path = NULL },

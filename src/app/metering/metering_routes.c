@@ -31,7 +31,8 @@ const struct shape USER_VIEW_SHAPE = { "UserView", 0, user_fields };
 const struct route METERING_ROUTES[] = {
 	{ .id = "recordUsage", .methods = HTTP_POST,
 	  .path = "/api/usage/record", .auth = AUTH_KEY,
-	  .flags = ROUTE_INLINE | ROUTE_CONFLICTS, .in = &RECORD_SHAPE,
+	  .flags = ROUTE_INLINE | ROUTE_CONFLICTS | ROUTE_IDEMPOTENT,
+	  .in = &RECORD_SHAPE,
 	  .out = &RECORD_REPLY_SHAPE, .handler = record_handle,
 	  .summary = "Charge credits and report usage" },
 	{ .id = "usageToday", .methods = HTTP_GET,

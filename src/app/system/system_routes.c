@@ -40,11 +40,13 @@ static void health(struct req *req)
 /* clang-format off */
 const struct route SYSTEM_ROUTES[] = {
 	{ .id = "health", .methods = HTTP_GET, .path = "/health",
-	  .auth = AUTH_NONE, .flags = ROUTE_INLINE, .query = &health_query,
+	  .auth = AUTH_NONE, .flags = ROUTE_INLINE | ROUTE_REPORTS,
+	  .query = &health_query,
 	  .out = &health_shape, .handler = health,
 	  .summary = "Is the daemon up; with ready=1: is all well" },
 	{ .id = "getMetrics", .methods = HTTP_GET, .path = "/metrics",
-	  .auth = AUTH_SELF, .flags = ROUTE_INLINE, .content_type = "text/plain",
+	  .auth = AUTH_SELF, .caller = "addresses of metrics.allow",
+	  .flags = ROUTE_INLINE | ROUTE_KEYLESS, .content_type = "text/plain",
 	  .handler = metrics_handle,
 	  .summary = "Figures of the daemon for Prometheus, in its text "
 		     "format" },

@@ -399,8 +399,13 @@ static void add(struct total *t, uint32_t key, const uint64_t delta[])
 	memcpy(row.key_id, k->key_id, sizeof(row.key_id));
 	memcpy(row.user_id, seg->users[atomic_load(&k->user)].user_id,
 	       sizeof(row.user_id));
-	if (!shm_reqlog_append(seg, &row, TL_STR("a model")))
-		_exit(6);
+	/* a full ring would drop it, and here each row is counted: wait for
+	 * the flusher, which may just have been killed */
+	for (int i = 0; !shm_reqlog_append(seg, &row, TL_STR("a model")); i++) {
+		if (i == 30000)
+			_exit(6);
+		(void)usleep(1000);
+	}
 	for (int m = 0; m < SHM_METRICS; m++)
 		atomic_fetch_add(&t->added[m], delta[m]);
 }

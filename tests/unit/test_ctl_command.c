@@ -179,7 +179,8 @@ START_TEST(usage_shows_what_may_be_left_out)
 	ck_assert_str_eq(out.ptr,
 			 "key create EMAIL [--label TEXT] [--expires TIME] "
 			 "[--scopes A,B] [--allowed-ips CIDR,...] "
-			 "[--rate-limit N] [--daily-limit N]");
+			 "[--rate-limit N] [--daily-limit N] "
+			 "[--metadata JSON]");
 	tl_buf_reset(&out);
 	ctl_command_usage(ctl_command_find(TL_STR("tail")), &out);
 	ck_assert_str_eq(out.ptr, "tail [NAME=VALUE ...] [--last N] [--once]");

@@ -282,7 +282,6 @@ void http_middleware(struct req *req)
 	struct router_match *m = &req->priv->match;
 	struct tl_str key;
 
-	http_cors_note(req);
 	router_find(req->http->router, req->method, req->path, m);
 	/* A route that takes OPTIONS itself is asked about other people's
 	 * requests: a 204 of ours would let every preflight, and all that

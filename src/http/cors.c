@@ -6,17 +6,20 @@
  */
 #include "http/http_internal.h"
 
+bool http_cors_allows(const struct conf *conf, struct tl_str origin)
+{
+	const struct conf_strings *allowed = &conf->server.allowed_origins;
+
+	for (size_t i = 0; i < allowed->n && origin.len > 0; i++)
+		if (tl_str_eq(origin, tl_str_c(allowed->items[i])))
+			return true;
+	return false;
+}
+
 void http_cors_note(struct req *req)
 {
-	const struct conf_strings *allowed =
-		&req->http->conf->server.allowed_origins;
-	struct tl_str origin = req->priv->g.h[GH_ORIGIN];
-
-	if (origin.len == 0)
-		return;
-	for (size_t i = 0; i < allowed->n && !req->priv->cors; i++)
-		req->priv->cors =
-			tl_str_eq(origin, tl_str_c(allowed->items[i]));
+	req->priv->cors =
+		http_cors_allows(req->http->conf, req->priv->g.h[GH_ORIGIN]);
 }
 
 bool http_cors_preflight(struct req *req)
@@ -40,11 +43,14 @@ bool http_cors_preflight(struct req *req)
 
 void http_cors_headers(const struct req *req, struct tl_buf *b)
 {
-	if (!req->priv->cors)
-		return;
+	if (req->priv->cors)
+		http_cors_put(req->priv->g.h[GH_ORIGIN], b);
+}
+
+void http_cors_put(struct tl_str origin, struct tl_buf *b)
+{
 	HTTP_PUT(b, "Access-Control-Allow-Origin: ");
-	http_put(b, req->priv->g.h[GH_ORIGIN].ptr,
-		 req->priv->g.h[GH_ORIGIN].len);
+	http_put(b, origin.ptr, origin.len);
 	HTTP_PUT(b, "\r\nAccess-Control-Expose-Headers: X-RateLimit-Limit, "
 		    "X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, "
 		    "RateLimit-Policy, Retry-After, Link, X-Request-Id\r\n");

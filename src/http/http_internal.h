@@ -195,6 +195,9 @@ bool http_charge_answer(struct req *req);
 void http_cors_note(struct req *req);
 bool http_cors_preflight(struct req *req); /* true: answered */
 void http_cors_headers(const struct req *req, struct tl_buf *b);
+/* The parts of these, for a refusal that has no struct req. */
+bool http_cors_allows(const struct conf *conf, struct tl_str origin);
+void http_cors_put(struct tl_str origin, struct tl_buf *b);
 
 /* limits.c */
 void http_limit_headers(const struct req *req, struct tl_buf *b);

@@ -332,6 +332,7 @@ void http_on_request(struct evhttp_request *ev, void *arg)
 	struct req *req = req_take(h);
 	const struct guard_refusal *why = read_request(req, ev);
 
+	http_cors_note(req); /* a browser is to see a refusal too */
 	if (why != NULL) {
 		/* Where the next request begins is no longer certain. */
 		http_count(h, SHM_C_REFUSED_FRAMING);

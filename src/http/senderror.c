@@ -65,7 +65,8 @@ static struct refusal words_for(const struct evhttp_request *req, int status)
 				 "the request is not well-formed HTTP" };
 }
 
-static void write_refusal(struct bufferevent *bev, const struct refusal *r)
+static void write_refusal(struct bufferevent *bev, const struct refusal *r,
+			  struct tl_str origin)
 {
 	struct evbuffer *out = bufferevent_get_output(bev);
 	struct tl_buf head, body;
@@ -77,6 +78,8 @@ static void write_refusal(struct bufferevent *bev, const struct refusal *r)
 	tl_buf_addf(&head, "HTTP/1.1 %u %s\r\n", r->status,
 		    http_reason(r->status));
 	http_common_headers(server, tl_mono_ns(), &head);
+	if (http_cors_allows(server->conf, origin))
+		http_cors_put(origin, &head);
 	tl_buf_addf(&head,
 		    "X-Request-Id: %.*s-%llx\r\n"
 		    "Cache-Control: no-store\r\n"
@@ -116,7 +119,9 @@ void evhttp_send_error(struct evhttp_request *req, int error,
 	http_count(server, SHM_C_REFUSED_FRAMING);
 	bev = evhttp_connection_get_bufferevent(evcon);
 	bufferevent_disable(bev, EV_READ);
-	write_refusal(bev, &r);
+	write_refusal(
+		bev, &r,
+		tl_str_c(evhttp_find_header(req->input_headers, "Origin")));
 	http_mark_close(req);
 	bufferevent_enable(bev, EV_WRITE);
 	evhttp_send_reply_end(req);

@@ -468,6 +468,31 @@ START_TEST(only_allowed_origins_get_cors)
 }
 END_TEST
 
+/* Refused by our guard, and by evhttp's parser. */
+START_TEST(refusals_of_framing_carry_cors)
+{
+	static const char *const lengths[] = { "+5", "99999999" };
+
+	for (size_t i = 0; i < 2; i++) {
+		int fd = rig_connect(&rig);
+		char request[256], *text;
+
+		snprintf(request, sizeof(request),
+			 POST "Origin: https://%s.test\r\n"
+			      "Content-Length: %s\r\n\r\n01234",
+			 _i == 0 ? "a" : "b", lengths[i]);
+		text = ask(fd, request, 0);
+		ck_assert_int_eq(strncmp(text, "HTTP/1.1 4", 10), 0);
+		ck_assert_int_eq(strstr(text,
+					"\r\nAccess-Control-Allow-Origin: "
+					"https://a.test\r\n") != NULL,
+				 _i == 0);
+		free(text);
+		close(fd);
+	}
+}
+END_TEST
+
 START_TEST(continues_when_asked)
 {
 	int fd = rig_connect(&rig);
@@ -513,6 +538,7 @@ int main(void)
 	tcase_add_test(tc, reply_lines_hold_no_line_ends);
 	tcase_add_test(tc, errors_speak_messagepack);
 	tcase_add_test(tc, only_allowed_origins_get_cors);
+	tcase_add_loop_test(tc, refusals_of_framing_carry_cors, 0, 2);
 	tcase_add_test(tc, continues_when_asked);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

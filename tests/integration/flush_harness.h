@@ -66,13 +66,13 @@ void sql_release(struct pg_conn *held);
 void check_sums(void);
 uint64_t pending_keys(void);
 
-/* Until the condition holds; half a minute is a failure. */
+/* Until the condition holds; a minute and a half is a failure. */
 #define until(cond)                                                            \
 	do {                                                                   \
 		unsigned until_i;                                              \
-		for (until_i = 0; until_i < 3000 && !(cond); until_i++)        \
+		for (until_i = 0; until_i < 9000 && !(cond); until_i++)        \
 			harness_sleep_ms(10);                                  \
-		if (until_i == 3000)                                           \
+		if (until_i == 9000)                                           \
 			harness_show_log();                                    \
 		ck_assert_msg(cond, "waited in vain for: %s", #cond);          \
 	} while (0)

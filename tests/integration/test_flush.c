@@ -155,7 +155,7 @@ START_TEST(an_outage_goes_to_the_spool_and_comes_back)
 {
 	flusher_start();
 	flusher_ready();
-	writers_start(2, 200);
+	writers_start(2, 1000);
 	until(shm_counter_sum(seg, SHM_C_FLUSH_BATCHES) > 3);
 	pgtest_halt(server);
 
@@ -187,7 +187,7 @@ START_TEST(a_replay_that_is_killed_is_done_again)
 	flusher_start();
 	flusher_ready();
 	pgtest_halt(server);
-	writers_start(2, 200);
+	writers_start(2, 1000);
 	until(head_word(spool_records) > 100);
 	flusher_kill();
 	pgtest_resume(server);

@@ -18,6 +18,12 @@ static const struct ctl_arg tail_args[] = {
 	{ "once", CTL_ARG_FLAG, NULL, false, "do not follow" },
 	{ 0 },
 };
+static const struct ctl_arg top_args[] = {
+	{ "interval", CTL_ARG_NUMBER, "SECONDS", false, "default 2" },
+	{ "count", CTL_ARG_NUMBER, "N", false, "end after so many" },
+	{ "once", CTL_ARG_FLAG, NULL, false, "one, and no screen of its own" },
+	{ 0 },
+};
 static const struct ctl_arg config_check_args[] = {
 	{ "file", CTL_ARG_OPTIONAL, "FILE", false,
 	  "default: what the daemon would read" },
@@ -186,6 +192,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "status", NULL, "processes, segment, flush, database, spool",
 	  CTL_SEGMENT, true },
 	{ "stats", NULL, "counters summed over all processes", CTL_SEGMENT,
+	  false },
+	{ "top", top_args, "what it does now, again and again", CTL_SEGMENT,
 	  false },
 	{ "explain", explain_args, "why a request was let in or refused",
 	  CTL_SEGMENT, false },

@@ -55,7 +55,6 @@ struct tail {
 	struct tallyctl *t;
 	struct filter filter;
 	struct shm *shm;
-	uint64_t epoch;
 	uint64_t next;     /* position to read */
 	uint64_t stuck_ms; /* how long `next` was not whole */
 };
@@ -134,19 +133,13 @@ static void drain(struct tail *tail)
 /* After a start that made another segment: go on in that one. */
 static void attach_again(struct tail *tail)
 {
-	struct shm *fresh = NULL;
+	uint64_t epoch = tail->shm->head->k.epoch;
 
-	if (shm_open_reader(tail->t->conf->server.instance, &fresh, NULL) !=
-	    TL_OK)
+	if (!segment_reopen(tail->t, &tail->shm))
 		return; /* none at the moment; look again later */
-	if (fresh->head->k.epoch == tail->epoch) {
-		shm_close(&fresh);
-		return;
-	}
-	shm_close(&tail->shm);
-	tail->shm = fresh;
-	tail->epoch = fresh->head->k.epoch;
-	tail->next = 0;
+	/* one of other sizes goes on where the old one ended */
+	if (tail->shm->head->k.epoch != epoch)
+		tail->next = 0;
 	tail->stuck_ms = 0;
 }
 
@@ -237,7 +230,6 @@ enum exit_status cmd_tail(struct tallyctl *t)
 		ex = segment_open(t, &tail.shm);
 	if (ex != EXIT_OK)
 		return ex;
-	tail.epoch = tail.shm->head->k.epoch;
 	tail.next = find_start(&tail, (uint64_t)last);
 	if (ctl_flag(t->args, "once"))
 		drain(&tail);

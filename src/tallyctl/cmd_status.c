@@ -34,59 +34,21 @@ enum exit_status cmd_stats(struct tallyctl *t)
 
 /* ---- for people ---- */
 
-static int64_t number(const struct doc *o, const char *name)
-{
-	const struct doc *v = doc_get(o, name);
-
-	return v != NULL && v->type == DOC_INT ? v->i : -1;
-}
-
-static const char *text(const struct doc *o, const char *name)
-{
-	const struct doc *v = doc_get(o, name);
-
-	return v != NULL && v->type == DOC_STR ? v->str.ptr : "-";
-}
-
-/* "3 d 4 h", "5 min 6 s", "7 s", "8 ms"; absent: never. */
-static const char *span(struct tl_arena *a, int64_t ms)
-{
-	int64_t s = ms / 1000;
-
-	if (ms < 0)
-		return "never";
-	if (s < 1)
-		return tl_arena_printf(a, "%" PRId64 " ms", ms);
-	if (s < 60)
-		return tl_arena_printf(a, "%" PRId64 " s", s);
-	if (s < 3600)
-		return tl_arena_printf(a, "%" PRId64 " min %" PRId64 " s",
-				       s / 60, s % 60);
-	if (s < TL_DAY_S)
-		return tl_arena_printf(a, "%" PRId64 " h %" PRId64 " min",
-				       s / 3600, s / 60 % 60);
-	return tl_arena_printf(a, "%" PRId64 " d %" PRId64 " h", s / TL_DAY_S,
-			       s / 3600 % 24);
-}
-
-static const char *ago(struct tl_arena *a, int64_t ms)
-{
-	return ms < 0 ? "never" : tl_arena_printf(a, "%s ago", span(a, ms));
-}
-
 static void print_daemon(struct tallyctl *t, const struct doc *o)
 {
 	const struct doc *d = doc_get(o, "daemon");
 
 	if (d->type != DOC_OBJECT) {
-		(void)printf("daemon    %s\n", text(o, "trouble"));
+		(void)printf("daemon    %s\n", member_text(o, "trouble"));
 		return;
 	}
 	(void)printf("daemon    %s, tallyd %s, pid %" PRId64 ", up %s, "
 		     "configuration %" PRId64 " of '%s'\n",
-		     text(d, "state"), text(d, "version"), number(d, "pid"),
-		     span(t->arena, number(d, "uptime_ms")),
-		     number(d, "conf_generation"), text(d, "conf_file"));
+		     member_text(d, "state"), member_text(d, "version"),
+		     member_number(d, "pid"),
+		     span_text(t->arena, member_number(d, "uptime_ms")),
+		     member_number(d, "conf_generation"),
+		     member_text(d, "conf_file"));
 }
 
 static void print_processes(struct tallyctl *t, const struct doc *o)
@@ -97,13 +59,14 @@ static void print_processes(struct tallyctl *t, const struct doc *o)
 		const struct doc *p = list->items[i];
 		const struct doc *alive = doc_get(p, "alive");
 
-		(void)printf("process   %s/%" PRId64 " pid %" PRId64
-			     " %s, up %s, last sign of life %s\n",
-			     text(p, "kind"), number(p, "number"),
-			     number(p, "pid"),
-			     alive->boolean ? text(p, "state") : "gone",
-			     span(t->arena, number(p, "uptime_ms")),
-			     ago(t->arena, number(p, "beat_age_ms")));
+		(void)printf(
+			"process   %s/%" PRId64 " pid %" PRId64
+			" %s, up %s, last sign of life %s\n",
+			member_text(p, "kind"), member_number(p, "number"),
+			member_number(p, "pid"),
+			alive->boolean ? member_text(p, "state") : "gone",
+			span_text(t->arena, member_number(p, "uptime_ms")),
+			ago_text(t->arena, member_number(p, "beat_age_ms")));
 	}
 }
 
@@ -117,26 +80,13 @@ static void print_segment(struct tallyctl *t, const struct doc *o)
 		     "          keys %" PRId64 " of %" PRId64 ", users %" PRId64
 		     " of %" PRId64 ", decisions %" PRId64 " (newest %" PRId64
 		     " kept)\n",
-		     text(s, "name"), text(s, "state"), number(s, "bytes"),
-		     ago(t->arena, number(s, "age_ms")), number(keys, "held"),
-		     number(keys, "max"), number(users, "held"),
-		     number(users, "max"), number(s, "decisions"),
-		     number(s, "decision_ring"));
-}
-
-static const char *level_words(int64_t level)
-{
-	static const char *const words[] = {
-		"normal",
-		"database late, usage goes to the spool",
-		"spool nearly full or not writable",
-		"no room for new keys",
-		"keys with usage of three days are refused",
-	};
-
-	return level >= 0 && level < (int64_t)(sizeof(words) / sizeof(words[0]))
-		       ? words[level]
-		       : "unknown";
+		     member_text(s, "name"), member_text(s, "state"),
+		     member_number(s, "bytes"),
+		     ago_text(t->arena, member_number(s, "age_ms")),
+		     member_number(keys, "held"), member_number(keys, "max"),
+		     member_number(users, "held"), member_number(users, "max"),
+		     member_number(s, "decisions"),
+		     member_number(s, "decision_ring"));
 }
 
 static void print_flush(struct tallyctl *t, const struct doc *o)
@@ -150,23 +100,24 @@ static void print_flush(struct tallyctl *t, const struct doc *o)
 		     "          waiting: %" PRId64 " keys, %" PRId64
 		     " credits, %" PRId64 " requests; done: %" PRId64
 		     " batches, %" PRId64 " rows, %" PRId64 " failures\n",
-		     number(f, "level"), level_words(number(f, "level")),
-		     ago(t->arena, number(f, "last_commit_age_ms")),
-		     ago(t->arena, number(f, "last_scan_age_ms")),
-		     number(p, "keys"), number(p, "credits"),
-		     number(p, "requests"), number(f, "batches"),
-		     number(f, "rows"), number(f, "failures"));
-	(void)printf("requests  log rows waiting: %" PRId64 ", written: %" PRId64
-		     ", dropped: %" PRId64 "\n",
-		     number(p, "log_rows"), number(f, "log_rows"),
-		     number(f, "logs_dropped"));
+		     member_number(f, "level"),
+		     view_level_words(member_number(f, "level")),
+		     ago_text(t->arena, member_number(f, "last_commit_age_ms")),
+		     ago_text(t->arena, member_number(f, "last_scan_age_ms")),
+		     member_number(p, "keys"), member_number(p, "credits"),
+		     member_number(p, "requests"), member_number(f, "batches"),
+		     member_number(f, "rows"), member_number(f, "failures"));
+	(void)printf("requests  log rows waiting: %" PRId64
+		     ", written: %" PRId64 ", dropped: %" PRId64 "\n",
+		     member_number(p, "log_rows"), member_number(f, "log_rows"),
+		     member_number(f, "logs_dropped"));
 	(void)printf("database  %s%s\n",
 		     doc_get(o, "database_up")->boolean ? "up" : "away",
 		     doc_get(o, "running")->boolean ? "" : ", when last seen");
 	(void)printf("spool     %" PRId64 " records, %" PRId64
 		     " bytes, room for %" PRId64 " more\n",
-		     number(sp, "records"), number(sp, "bytes"),
-		     number(sp, "room_bytes"));
+		     member_number(sp, "records"), member_number(sp, "bytes"),
+		     member_number(sp, "room_bytes"));
 }
 
 /* ---- status ---- */

@@ -21,6 +21,7 @@ static const struct {
 } functions[] = {
 	{ "status", cmd_status },
 	{ "stats", cmd_stats },
+	{ "top", cmd_top },
 	{ "explain", cmd_explain },
 	{ "tail", cmd_tail },
 	{ "reload", cmd_reload },

@@ -37,6 +37,7 @@ struct tallyctl {
 typedef enum exit_status (*tallyctl_fn)(struct tallyctl *t);
 enum exit_status cmd_status(struct tallyctl *t);
 enum exit_status cmd_stats(struct tallyctl *t);
+enum exit_status cmd_top(struct tallyctl *t);
 enum exit_status cmd_explain(struct tallyctl *t);
 enum exit_status cmd_tail(struct tallyctl *t);
 enum exit_status cmd_reload(struct tallyctl *t);
@@ -86,6 +87,12 @@ enum exit_status complain(enum exit_status status, const char *fmt, ...)
 void print_json(const struct doc *d);
 /* Moments and ages for people and documents. */
 const char *time_text(struct tl_arena *a, int64_t wall_us);
+/* "3 d 4 h", "5 min 6 s", "7 s", "8 ms"; below 0: never. */
+const char *span_text(struct tl_arena *a, int64_t ms);
+const char *ago_text(struct tl_arena *a, int64_t ms);
+/* Of a document made here: -1 and "-" when there is no such number or text. */
+int64_t member_number(const struct doc *o, const char *name);
+const char *member_text(const struct doc *o, const char *name);
 
 /*
  * One question to the daemon on a connection of its own.  TL_UNAVAILABLE: it
@@ -97,5 +104,8 @@ enum tl_status daemon_ask(struct tallyctl *t, const char *cmd,
 
 /* The segment of the instance, read-only. */
 enum exit_status segment_open(struct tallyctl *t, struct shm **shm_r);
+/* For those that follow it: true when another one has taken its place, made
+ * anew or with other sizes; *s is that one then. */
+bool segment_reopen(struct tallyctl *t, struct shm **s);
 
 #endif

@@ -43,8 +43,7 @@ static const char *slot_state(uint64_t state)
 	}
 }
 
-static const struct doc *process(const struct shm_slot *slot,
-				 struct tl_arena *a)
+struct doc *view_process(const struct shm_slot *slot, struct tl_arena *a)
 {
 	uint64_t pid = atomic_load(&slot->pid);
 	bool alive = kill((pid_t)pid, 0) == 0 || errno == EPERM;
@@ -74,7 +73,7 @@ const struct doc *view_processes(const struct shm *s, struct tl_arena *a)
 
 		if (atomic_load(&slot->state) != SHM_SLOT_FREE &&
 		    atomic_load(&slot->pid) != 0)
-			doc_push(a, list, process(slot, a));
+			doc_push(a, list, view_process(slot, a));
 	}
 	return list;
 }
@@ -132,6 +131,21 @@ const struct doc *view_segment(const struct shm *s, const char *instance,
 }
 
 /* ---- flush ---- */
+
+const char *view_level_words(int64_t level)
+{
+	static const char *const words[] = {
+		"normal",
+		"database late, usage goes to the spool",
+		"spool nearly full or not writable",
+		"no room for new keys",
+		"keys with usage of three days are refused",
+	};
+
+	return level >= 0 && level < (int64_t)(sizeof(words) / sizeof(words[0]))
+		       ? words[level]
+		       : "unknown";
+}
 
 const struct doc *view_flush(const struct shm *s, struct tl_arena *a)
 {

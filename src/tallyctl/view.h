@@ -12,9 +12,11 @@
 #include "shm/shm.h"
 
 /* Processes that have a slot, with their age and whether they live. */
+struct doc *view_process(const struct shm_slot *slot, struct tl_arena *a);
 const struct doc *view_processes(const struct shm *s, struct tl_arena *a);
 const struct doc *view_segment(const struct shm *s, const char *instance,
 			       struct tl_arena *a);
+const char *view_level_words(int64_t level);
 /* Level, lag, what waits; capacity that is left. */
 const struct doc *view_flush(const struct shm *s, struct tl_arena *a);
 const struct doc *view_spool(const struct shm *s, const struct conf *conf,

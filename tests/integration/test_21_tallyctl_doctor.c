@@ -286,6 +286,42 @@ START_TEST(a_changed_row_is_told_exactly)
 }
 END_TEST
 
+/* Its rows went with it: nothing was lost. */
+START_TEST(a_deleted_key_is_no_loss)
+{
+	begin("metering.flush_interval_ms=10");
+	charge("busy", 5);
+	charge("other", 4);
+	WAIT_UNTIL(db_credits("busy@test") == 15 &&
+		   db_credits("other@test") == 12);
+	sql_exec(d->conninfo, "DELETE FROM api_keys WHERE " ROW_OF("other"));
+	expect_balance();
+	/* and those that are there are looked at as before */
+	sql_exec(d->conninfo, "DELETE FROM daily_usage WHERE " ROW_OF("busy"));
+	ck_assert_int_eq(doctor(), 1);
+	expect_difference(15, 5, 0);
+}
+END_TEST
+
+/* Others may add what this host cannot know; nobody may take away. */
+START_TEST(beside_other_hosts_only_losses_are_told)
+{
+	begin("metering.flush_interval_ms=10");
+	charge("busy", 5);
+	WAIT_UNTIL(db_credits("busy@test") == 15);
+	sql_exec(d->conninfo,
+		 "INSERT INTO tallyd.flush_node (node_id, epoch, last_seq, "
+		 "applied_at) VALUES ('elsewhere/x', 1, 1, now())");
+	sql_exec(d->conninfo, "UPDATE daily_usage SET credits_used = "
+			      "credits_used + 9 WHERE " ROW_OF("busy"));
+	expect_balance();
+	sql_exec(d->conninfo, "UPDATE daily_usage SET credits_used = "
+			      "credits_used - 10 WHERE " ROW_OF("busy"));
+	ck_assert_int_eq(doctor(), 1);
+	expect_difference(1, 0, 0);
+}
+END_TEST
+
 /* A key that is loaded with a base: what the row held then is known. */
 START_TEST(a_row_changed_under_a_loaded_key)
 {
@@ -418,6 +454,8 @@ int main(void)
 	tcase_add_test(t, kills_leave_no_difference);
 	tcase_add_test(t, usage_in_the_spool_is_in_the_books);
 	tcase_add_test(t, a_changed_row_is_told_exactly);
+	tcase_add_test(t, a_deleted_key_is_no_loss);
+	tcase_add_test(t, beside_other_hosts_only_losses_are_told);
 	tcase_add_test(t, a_row_changed_under_a_loaded_key);
 	tcase_add_test(t, a_damaged_key_is_seen);
 	tcase_add_test(t, dangerous_settings_are_told);

@@ -20,8 +20,6 @@
 struct loader {
 	struct conf *conf;
 	const char *file; /* as the caller named it */
-	/* Where each value came from: a line of the file, or 0. */
-	unsigned lines[SETTINGS_MAX];
 };
 
 /* Values that a file could not say are refused from everywhere. */
@@ -135,6 +133,7 @@ static enum tl_status set_from_file(void *arg, struct tl_str section,
 {
 	struct loader *l = arg;
 	const struct setting *s = setting_find(section, key);
+	struct conf_origin *origin;
 	enum tl_status st;
 
 	if (tl_str_eq(section, TL_STR(MODELS))) {
@@ -145,12 +144,19 @@ static enum tl_status set_from_file(void *arg, struct tl_str section,
 	}
 	if (s == NULL)
 		return unknown(section, key, err);
-	if (l->lines[s - SETTINGS] != 0)
+	origin = &l->conf->origins[s - SETTINGS];
+	if (origin->line != 0)
 		return tl_err_set(err, TL_INVALID,
 				  "%s: it is in line %u already; remove one",
-				  s->name, l->lines[s - SETTINGS]);
-	l->lines[s - SETTINGS] = line;
+				  s->name, origin->line);
+	*origin = (struct conf_origin){ CONF_FROM_FILE, line };
 	return set_value(l, s, value, err);
+}
+
+static void came_from(struct loader *l, const struct setting *s,
+		      enum conf_from from)
+{
+	l->conf->origins[s - SETTINGS] = (struct conf_origin){ .from = from };
 }
 
 static void lower(struct tl_str from, char *dst)
@@ -190,7 +196,7 @@ static enum tl_status set_from_env(struct loader *l, const char *variable,
 	if (s == NULL) {
 		st = unknown(section, key, err);
 	} else {
-		l->lines[s - SETTINGS] = 0;
+		came_from(l, s, CONF_FROM_ENVIRONMENT);
 		st = set_value(l, s, tl_str_trim(tl_str_c(eq + 1)), err);
 	}
 	return st == TL_OK ? TL_OK
@@ -231,7 +237,7 @@ static enum tl_status set_from_option(struct loader *l, const char *option,
 	} else if (s == NULL) {
 		st = unknown(section, key, err);
 	} else {
-		l->lines[s - SETTINGS] = 0;
+		came_from(l, s, CONF_FROM_OPTION);
 		st = check_text(value, err);
 		if (st == TL_OK)
 			st = setting_parse(s, l->conf, value, err);
@@ -268,7 +274,7 @@ static enum tl_status disagree(struct loader *l, const char *section,
 {
 	const struct setting *s =
 		setting_find(tl_str_c(section), tl_str_c(key));
-	unsigned line = l->lines[s - SETTINGS];
+	unsigned line = l->conf->origins[s - SETTINGS].line;
 
 	tl_err_wrap(err, "%s", s->name);
 	if (line != 0)
@@ -387,6 +393,8 @@ enum tl_status conf_load(const struct conf_source *src, struct conf **conf_r,
 	enum tl_status st;
 
 	l.conf = tl_alloc(sizeof(*l.conf));
+	l.conf->origins =
+		tl_alloc_array(SETTINGS_MAX, sizeof(*l.conf->origins));
 	st = read_sources(&l, src, err);
 	if (st == TL_OK)
 		st = cross_check(&l, err);
@@ -407,6 +415,7 @@ void conf_free(struct conf **conf)
 		setting_free(s, *conf);
 	tally_cost_table_deinit(&(*conf)->cost);
 	tl_free((*conf)->file);
+	tl_free((*conf)->origins);
 	tl_freep(conf);
 }
 

@@ -31,7 +31,19 @@ struct conf_strings {
 	size_t n;
 };
 
+enum conf_from {
+	CONF_FROM_DEFAULT,
+	CONF_FROM_FILE,
+	CONF_FROM_ENVIRONMENT,
+	CONF_FROM_OPTION, /* -o */
+};
+struct conf_origin { /* of a setting */
+	enum conf_from from;
+	unsigned line; /* of the file; 0: not from it */
+};
+
 struct conf {
+	struct conf_origin *origins; /* see conf_origin() */
 	char *file; /* absolute path it came from, NULL without file */
 	struct {
 		struct conf_strings listen; /* "127.0.0.1:3001" "unix:/p" */
@@ -123,8 +135,9 @@ void conf_free(struct conf **conf);
 /* TL_INVALID names the first key that differs and needs a restart. */
 enum tl_status conf_check_reload(const struct conf *old, const struct conf *new_,
 				 struct tl_err *err) TL_MUST_CHECK;
-/* Every effective setting as a configuration file. */
-void conf_dump(const struct conf *conf, FILE *out);
+/* Every effective setting as a configuration file; origins: with comments
+ * that say where those come from which are not defaults. */
+void conf_dump(const struct conf *conf, bool origins, FILE *out);
 /* For documentation tests: i from 0 until NULL; good until the next call. */
 struct conf_doc {
 	const char *name; /* "server.listen" */
@@ -136,5 +149,8 @@ struct conf_doc {
 const struct conf_doc *conf_doc(size_t i);
 /* Adds the value of setting i as the file would have it. */
 void conf_value(const struct conf *conf, size_t i, struct tl_buf *out);
+/* The same of model i of [cost.models]; NULL: there are no more. */
+const char *conf_model(const struct conf *conf, uint32_t i, struct tl_buf *out);
+struct conf_origin conf_origin(const struct conf *conf, size_t i);
 
 #endif

@@ -41,16 +41,38 @@ static void write_value(const char *key, struct tl_str value, FILE *out)
 	fputc('\n', out);
 }
 
-static void dump_usd(uint64_t nano, FILE *out)
+static void add_usd(uint64_t nano, struct tl_buf *out)
 {
-	fprintf(out, "%llu.%09llu", (unsigned long long)(nano / 1000000000),
-		(unsigned long long)(nano % 1000000000));
+	tl_buf_addf(out, "%llu.%09llu", (unsigned long long)(nano / 1000000000),
+		    (unsigned long long)(nano % 1000000000));
 }
 
-void conf_dump(const struct conf *conf, FILE *out)
+const char *conf_model(const struct conf *conf, uint32_t i, struct tl_buf *out)
 {
 	const struct tally_cost_table *t = &conf->cost;
-	const char *section = "";
+
+	if (i >= t->n_models)
+		return NULL;
+	add_usd(t->models[i].rate.prompt_nano_per_1k, out);
+	tl_buf_addc(out, ',');
+	add_usd(t->models[i].rate.completion_nano_per_1k, out);
+	return t->models[i].name;
+}
+
+static void write_origin(const struct conf *conf, struct conf_origin o,
+			 FILE *out)
+{
+	if (o.from == CONF_FROM_FILE)
+		fprintf(out, "; %s:%u\n", conf->file, o.line);
+	else if (o.from == CONF_FROM_ENVIRONMENT)
+		fputs("; environment\n", out);
+	else if (o.from == CONF_FROM_OPTION)
+		fputs("; -o\n", out);
+}
+
+void conf_dump(const struct conf *conf, bool origins, FILE *out)
+{
+	const char *section = "", *model;
 	struct tl_buf text;
 
 	tl_buf_init(&text);
@@ -59,18 +81,18 @@ void conf_dump(const struct conf *conf, FILE *out)
 			fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "",
 				s->section);
 		section = s->section;
+		if (origins)
+			write_origin(conf, conf->origins[s - SETTINGS], out);
 		tl_buf_reset(&text);
 		setting_format(s, conf, &text);
 		write_value(s->key, tl_buf_str(&text), out);
 	}
-	tl_buf_deinit(&text);
-	if (t->n_models > 0)
+	if (conf->cost.n_models > 0)
 		fputs("\n[cost.models]\n", out);
-	for (uint32_t i = 0; i < t->n_models; i++) {
-		fprintf(out, "%s = ", t->models[i].name);
-		dump_usd(t->models[i].rate.prompt_nano_per_1k, out);
-		fputc(',', out);
-		dump_usd(t->models[i].rate.completion_nano_per_1k, out);
-		fputc('\n', out);
+	for (uint32_t i = 0; i < conf->cost.n_models; i++) {
+		tl_buf_reset(&text);
+		model = conf_model(conf, i, &text);
+		fprintf(out, "%s = %s\n", model, text.ptr);
 	}
+	tl_buf_deinit(&text);
 }

@@ -235,3 +235,8 @@ void conf_value(const struct conf *conf, size_t i, struct tl_buf *out)
 {
 	setting_format(&SETTINGS[i], conf, out);
 }
+
+struct conf_origin conf_origin(const struct conf *conf, size_t i)
+{
+	return conf->origins[i];
+}

@@ -102,24 +102,57 @@ static char *masked_url(struct tallyctl *t)
 	return text;
 }
 
-static void print_settings(const struct conf *conf, struct tl_arena *a)
+static const struct doc *setting_doc(const struct conf *conf, size_t i,
+				     struct tl_arena *a)
 {
+	static const char *const from[] = { "default", "file", "environment",
+					    "option" };
+	struct conf_origin origin = conf_origin(conf, i);
 	struct doc *o = doc_object(a);
-	const struct conf_doc *setting;
 	struct tl_buf b;
 
 	tl_buf_init(&b);
-	for (size_t i = 0; (setting = conf_doc(i)) != NULL; i++) {
+	conf_value(conf, i, &b);
+	doc_set(a, o, "value",
+		doc_str(a, tl_str_c(tl_arena_strndup(a, b.len > 0 ? b.ptr : "",
+						     b.len))));
+	tl_buf_deinit(&b);
+	doc_set(a, o, "from", doc_str(a, tl_str_c(from[origin.from])));
+	doc_set(a, o, "line",
+		origin.line > 0 ? doc_int(a, origin.line) : doc_null());
+	return o;
+}
+
+/* [cost.models]: name to "prompt,completion". */
+static const struct doc *models_doc(const struct conf *conf, struct tl_arena *a)
+{
+	struct doc *o = doc_object(a);
+	const char *name;
+	struct tl_buf b;
+
+	tl_buf_init(&b);
+	for (uint32_t i = 0; (name = conf_model(conf, i, &b)) != NULL; i++) {
+		doc_set(a, o, name,
+			doc_str(a,
+				tl_str_c(tl_arena_strndup(a, b.ptr, b.len))));
 		tl_buf_reset(&b);
-		conf_value(conf, i, &b);
-		doc_set(a, o, setting->name,
-			doc_str(a, (struct tl_str){
-					   tl_arena_strndup(
-						   a, b.len > 0 ? b.ptr : "",
-						   b.len),
-					   b.len }));
 	}
 	tl_buf_deinit(&b);
+	return o;
+}
+
+static void print_settings(const struct conf *conf, struct tl_arena *a)
+{
+	struct doc *o = doc_object(a), *all = doc_object(a);
+	const struct conf_doc *setting;
+
+	for (size_t i = 0; (setting = conf_doc(i)) != NULL; i++)
+		doc_set(a, all, setting->name, setting_doc(conf, i, a));
+	doc_set(a, o, "models", models_doc(conf, a));
+	doc_set(a, o, "file",
+		conf->file != NULL ? doc_str(a, tl_str_c(conf->file))
+				   : doc_null());
+	doc_set(a, o, "settings", all);
 	print_json(o);
 }
 
@@ -132,6 +165,6 @@ enum exit_status cmd_config_dump(struct tallyctl *t)
 	if (t->json)
 		print_settings(&shown, t->arena);
 	else
-		conf_dump(&shown, stdout);
+		conf_dump(&shown, true, stdout);
 	return EXIT_OK;
 }

@@ -60,8 +60,27 @@ status 2 tallyctl config check "$demo_dir/bad.conf"
 says 'bad.conf:2: .*many' tallyctl config check "$demo_dir/bad.conf"
 tallyctl config dump >"$demo_dir/dump.conf"
 status 0 tallyctl config check "$demo_dir/dump.conf"
-diff <(tallyctl config dump) <(tallyctl -c "$demo_dir/dump.conf" config dump) ||
+diff <(grep -v '^;' "$demo_dir/dump.conf") \
+	<(tallyctl -c "$demo_dir/dump.conf" config dump | grep -v '^;') ||
 	die "a dump is read back as what it was"
+# where each comes from; what comes later wins
+says "^; $TALLYD_CONF:[0-9]+\$" tallyctl config dump
+out=$(TALLYD_KEYS_MAX_PER_USER=7 TALLYD_SERVER_WORKERS=3 \
+	tallyctl -o server.workers=1 config dump)
+grep -A1 -x '; environment' <<<"$out" | grep -qx 'max_per_user = 7' ||
+	die "environment: $out"
+grep -A1 -x '; -o' <<<"$out" | grep -qx 'workers = 1' || die "-o: $out"
+node -e '
+const assert = require("assert"), d = JSON.parse(process.argv[1]).settings;
+const line = require("fs").readFileSync(process.env.TALLYD_CONF, "utf8")
+	.split("\n").findIndex(l => l.startsWith("listen")) + 1;
+assert.strictEqual(d["server.listen"].from, "file");
+assert.strictEqual(d["server.listen"].line, line);
+assert.deepStrictEqual(d["keys.prefix"],
+	{ value: "codexible", from: "default", line: null });
+assert.deepStrictEqual(d["server.workers"],
+	{ value: "1", from: "option", line: null });
+' "$(tallyctl -o server.workers=1 config dump --json)" || die "origins"
 for url in 'postgresql://u:hidden@h/db' 'host=h password=hidden user=u' \
 	"host=h password='hi hidden' user=u" 'postgresql://h/db?password=hidden'; do
 	out=$(tallyctl -o "database.url=$url" config dump)

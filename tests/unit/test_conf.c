@@ -437,7 +437,7 @@ static char *dump(const struct conf *c)
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 
-	conf_dump(c, out);
+	conf_dump(c, false, out);
 	fclose(out);
 	return text;
 }

@@ -88,7 +88,7 @@ static char *dump(const char *file)
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 
-	conf_dump(c, out);
+	conf_dump(c, false, out);
 	fclose(out);
 	conf_free(&c);
 	return text;

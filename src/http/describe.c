@@ -4,16 +4,18 @@
 #include "http/http_internal.h"
 #include "http/openapi.h"
 
-struct tl_str req_description(struct req *req)
+void req_reply_description(struct req *req)
 {
-	struct http *h = req->http;
+	struct http_kept *k = &req->http->description;
 	struct tl_arena a;
 
-	if (h->description.len == 0) {
+	if (k->bytes.len == 0) {
 		tl_arena_init(&a);
-		doc_write(openapi_make(h->tables, &a), DOC_JSON,
-			  &h->description);
+		doc_write(openapi_make(req->http->tables, &a), DOC_JSON,
+			  &k->bytes);
 		tl_arena_deinit(&a);
+		http_kept_seal(k);
 	}
-	return tl_buf_str(&h->description);
+	req_header_add(req, "Content-Type", "application/json");
+	http_reply_kept(req, k);
 }

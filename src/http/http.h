@@ -268,9 +268,9 @@ bool req_degraded(struct req *req);
  * page to its own origin.  Only names that are there; 404 for any other.
  */
 void req_reply_file(struct req *req, const char *dir, struct tl_str name);
-/* The OpenAPI description of all tables, as JSON; made at the first call and
- * kept by the worker. */
-struct tl_str req_description(struct req *req);
+/* The OpenAPI description of all tables, as JSON with an ETag; made at the
+ * first call and kept by the worker. */
+void req_reply_description(struct req *req);
 /* Runs fn(req) as a coroutine with the request's deadline.  False: there are
  * too many; the 503 is sent. */
 bool req_spawn(struct req *req, void (*fn)(struct req *req));

@@ -62,6 +62,15 @@ struct router_match {
 	uint32_t n_params;
 };
 
+#define HTTP_ETAG_TEXT 35 /* 16 bytes in hex, quoted, and a NUL */
+
+/* What stays the same as long as the worker lives: sent without a copy, its
+ * ETag made once.  However slowly a client reads, it holds none. */
+struct http_kept {
+	struct tl_buf bytes;
+	char etag[HTTP_ETAG_TEXT];
+};
+
 struct http_req_priv {
 	struct http_conn *conn; /* NULL once the client is gone */
 	struct tl_list link;    /* open requests, or the pool */
@@ -72,6 +81,7 @@ struct http_req_priv {
 	struct tl_buf body;  /* encoded here: errors, documents */
 	struct tl_str reply_body;
 	unsigned status;
+	const struct http_kept *kept; /* whose bytes reply_body may be */
 	bool close;
 	bool has_cache_control, has_content_type;
 	bool cors;     /* the origin is allowed */
@@ -95,7 +105,7 @@ struct http {
 	struct decide decide;
 	struct router *router;
 	const struct route *const *tables;
-	struct tl_buf description; /* describe.c; empty until asked for */
+	struct http_kept description; /* describe.c; empty until asked for */
 	struct http_static *statics; /* static.c; directories that were read */
 	struct http_accesslog *accesslog; /* NULL: off */
 	struct http_loads *loads;
@@ -217,6 +227,11 @@ void http_mark_close(struct evhttp_request *ev);
 /* The date and constant lines, for senderror.c too. */
 void http_common_headers(struct http *h, uint64_t now_mono_ns,
 			 struct tl_buf *b);
+
+/* list.c */
+void http_kept_seal(struct http_kept *k); /* its bytes are complete */
+/* 200 with them, or 304; Content-Type is the caller's. */
+void http_reply_kept(struct req *req, const struct http_kept *k);
 
 /* strict.c */
 enum tl_status http_strict_init(struct http *h,

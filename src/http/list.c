@@ -13,7 +13,7 @@
 
 #define CURSOR_BYTES 24
 #define CURSOR_TEXT  32 /* 24 bytes without rest: no padding */
-#define ETAG_BYTES   16
+#define ETAG_BYTES   ((HTTP_ETAG_TEXT - 3) / 2)
 
 static const char base64url[] =
 	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -126,19 +126,46 @@ static bool named(struct tl_str list, struct tl_str etag)
 	return false;
 }
 
-bool http_etag_matches(struct req *req, struct tl_str body)
+static void etag_make(struct tl_str bytes, char etag[HTTP_ETAG_TEXT])
 {
-	char text[2 * ETAG_BYTES + 3];
 	uint8_t digest[32];
 
-	tally_sha256(body.ptr, body.len, digest);
-	text[0] = '"';
-	tl_hex(digest, ETAG_BYTES, text + 1);
-	text[sizeof(text) - 2] = '"';
-	text[sizeof(text) - 1] = '\0';
-	req_header_add(req, "ETag", "%s", text);
-	return named(req_header(req, "If-None-Match"),
-		     (struct tl_str){ text, sizeof(text) - 1 });
+	tally_sha256(bytes.ptr, bytes.len, digest);
+	etag[0] = '"';
+	tl_hex(digest, ETAG_BYTES, etag + 1);
+	etag[HTTP_ETAG_TEXT - 2] = '"';
+	etag[HTTP_ETAG_TEXT - 1] = '\0';
+}
+
+/* Adds the header; does the client have it already? */
+static bool etag_named(struct req *req, const char *etag)
+{
+	req_header_add(req, "ETag", "%s", etag);
+	return named(req_header(req, "If-None-Match"), tl_str_c(etag));
+}
+
+bool http_etag_matches(struct req *req, struct tl_str body)
+{
+	char etag[HTTP_ETAG_TEXT];
+
+	etag_make(body, etag);
+	return etag_named(req, etag);
+}
+
+void http_kept_seal(struct http_kept *k)
+{
+	etag_make(tl_buf_str(&k->bytes), k->etag);
+}
+
+void http_reply_kept(struct req *req, const struct http_kept *k)
+{
+	req_header_add(req, "Cache-Control", "no-cache");
+	if (etag_named(req, k->etag)) {
+		req_reply_buf(req, 304, (struct tl_str){ NULL, 0 });
+		return;
+	}
+	req->priv->kept = k;
+	req_reply_buf(req, 200, tl_buf_str(&k->bytes));
 }
 
 void req_reply_list(struct req *req, const struct doc *array,

@@ -153,9 +153,18 @@ static void queue_rest(struct evbuffer *out, struct tl_str part, size_t *skip)
 		evbuffer_add(out, part.ptr + cut, part.len - cut);
 }
 
+/* Large and everybody's: a client that reads slowly must not hold a copy. */
+static void queue_kept(struct evbuffer *out, struct tl_str part, size_t skip)
+{
+	if (part.len > skip)
+		evbuffer_add_reference(out, part.ptr + skip, part.len - skip,
+				       NULL, NULL);
+}
+
 /* True: bytes are queued, and evhttp is to write them. */
 static bool send_bytes(struct req *req, struct tl_str head, struct tl_str body)
 {
+	const struct http_kept *kept = req->priv->kept;
 	struct http_conn *c = req->priv->conn;
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 	size_t sent = 0;
@@ -172,7 +181,10 @@ static bool send_bytes(struct req *req, struct tl_str head, struct tl_str body)
 		}
 	}
 	queue_rest(out, head, &sent);
-	queue_rest(out, body, &sent);
+	if (kept != NULL && body.ptr == kept->bytes.ptr)
+		queue_kept(out, body, sent);
+	else
+		queue_rest(out, body, &sent);
 	return true;
 }
 

@@ -282,6 +282,7 @@ static void clear(struct req *req)
 	p->again = NULL;
 	p->spawned = NULL;
 	p->reply_body = (struct tl_str){ NULL, 0 };
+	p->kept = NULL;
 }
 
 static const struct guard_refusal *read_request(struct req *req,

@@ -131,7 +131,7 @@ static enum tl_status start(struct http *h, const struct http_opts *o,
 	enum tl_status st;
 
 	h->tables = o->tables;
-	tl_buf_init(&h->description);
+	tl_buf_init(&h->description.bytes);
 	st = router_new(o->tables, &h->router, err);
 	if (st == TL_OK)
 		st = http_conns_init(h, err);
@@ -222,7 +222,7 @@ void http_free(struct http **hp)
 	if (h->relisten != NULL)
 		event_free(h->relisten);
 	tl_buf_deinit(&h->head);
-	tl_buf_deinit(&h->description);
+	tl_buf_deinit(&h->description.bytes);
 	http_static_deinit(h);
 	tl_free(h->listeners);
 	tl_freep(hp);

@@ -21,8 +21,7 @@
 
 struct file {
 	char *name;
-	char *bytes;
-	size_t len;
+	struct http_kept kept;
 	struct file *next;
 };
 struct http_static {
@@ -63,8 +62,25 @@ static const char *type_of(const char *name)
 static void file_free(struct file *f)
 {
 	tl_free(f->name);
-	tl_free(f->bytes);
+	tl_buf_deinit(&f->kept.bytes);
 	tl_free(f);
+}
+
+static bool read_whole(int fd, struct tl_buf *b)
+{
+	struct stat sb;
+	ssize_t n = 1;
+
+	if (fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode) ||
+	    sb.st_size > FILE_MAX_BYTES)
+		return false;
+	tl_buf_reserve(b, (size_t)sb.st_size);
+	while (b->len < (size_t)sb.st_size && n > 0) {
+		n = read(fd, b->ptr + b->len, (size_t)sb.st_size - b->len);
+		if (n > 0)
+			b->len += (size_t)n;
+	}
+	return b->len == (size_t)sb.st_size;
 }
 
 /* NULL: it is no plain file, or cannot be read. */
@@ -72,28 +88,21 @@ static struct file *file_read(int dir_fd, const char *name)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct file *f;
-	struct stat sb;
-	ssize_t n = -1;
+	bool whole;
 
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &sb) < 0 || !S_ISREG(sb.st_mode) ||
-	    sb.st_size > FILE_MAX_BYTES) {
-		(void)close(fd);
-		return NULL;
-	}
 	f = tl_alloc(sizeof(*f));
 	f->name = tl_strdup(name);
-	f->bytes = tl_alloc((size_t)sb.st_size + 1);
-	while (f->len < (size_t)sb.st_size &&
-	       (n = read(fd, f->bytes + f->len, (size_t)sb.st_size - f->len)) >
-		       0)
-		f->len += (size_t)n;
+	tl_buf_init(&f->kept.bytes);
+	whole = read_whole(fd, &f->kept.bytes);
 	(void)close(fd);
-	if (f->len == (size_t)sb.st_size)
-		return f;
-	file_free(f);
-	return NULL;
+	if (!whole) {
+		file_free(f);
+		return NULL;
+	}
+	http_kept_seal(&f->kept);
+	return f;
 }
 
 static void read_files(struct http_static *s, const char *path)
@@ -156,18 +165,11 @@ void http_static_deinit(struct http *h)
 
 static void reply_file(struct req *req, const struct file *f)
 {
-	struct tl_str bytes = { f->bytes, f->len };
-	bool same = http_etag_matches(req, bytes);
-
-	req_header_add(req, "Cache-Control", "no-cache");
 	req_header_add(req, "Content-Type", "%s", type_of(f->name));
 	req_header_add(req, "Content-Security-Policy", "%s", POLICY);
 	req_header_add(req, "X-Frame-Options", "DENY");
 	req_header_add(req, "Referrer-Policy", "no-referrer");
-	if (same)
-		req_reply_buf(req, 304, (struct tl_str){ NULL, 0 });
-	else
-		req_reply_buf(req, 200, bytes);
+	http_reply_kept(req, &f->kept);
 }
 
 void req_reply_file(struct req *req, const char *dir, struct tl_str name)

@@ -80,7 +80,36 @@ static void query(struct req *req)
 	tl_buf_deinit(&b);
 }
 
+static void page(struct req *req)
+{
+	req_reply_file(req, "pages", req_path_param(req, "file"));
+}
+
+static void none(struct req *req)
+{
+	req_reply_file(req, "none", req_path_param(req, "file"));
+}
+
 static const struct route routes[] = {
+	{ .id = "page",
+	  .methods = HTTP_GET,
+	  .path = "/pages/{file}",
+	  .auth = AUTH_NONE,
+	  .flags = ROUTE_INLINE,
+	  .handler = page },
+	{ .id = "none",
+	  .methods = HTTP_GET,
+	  .path = "/none/{file}",
+	  .auth = AUTH_NONE,
+	  .flags = ROUTE_INLINE,
+	  .handler = none },
+	{ .id = "description",
+	  .methods = HTTP_GET,
+	  .path = "/openapi.json",
+	  .auth = AUTH_NONE,
+	  .flags = ROUTE_INLINE,
+	  .content_type = "application/json",
+	  .handler = req_reply_description },
 	{ .id = "echo",
 	  .methods = HTTP_GET | HTTP_POST,
 	  .path = "/echo",

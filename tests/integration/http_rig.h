@@ -5,7 +5,9 @@
  * Routes: GET,POST /echo (answers the body, or "ok"), POST /large (bodies up
  * to 256 KiB, answers their length), GET /key (length of the credential),
  * GET /item/{id}, GET /slow (a coroutine that waits 100 ms), GET /query,
- * GET /api/mine (needs a key; RIG_KEY has five requests and three credits).
+ * GET /api/mine (needs a key; RIG_KEY has five requests and three credits),
+ * GET /pages/{file} and /none/{file} (of those directories below the web
+ * directory), GET /openapi.json.
  */
 #ifndef TALLY_TESTS_HTTP_RIG_H
 #define TALLY_TESTS_HTTP_RIG_H

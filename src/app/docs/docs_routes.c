@@ -3,15 +3,7 @@
 /* Public, and the same for everybody until the next release. */
 static void openapi_handle(struct req *req)
 {
-	struct tl_str json = req_description(req);
-	bool same = http_etag_matches(req, json);
-
-	req_header_add(req, "Cache-Control", "no-cache");
-	req_header_add(req, "Content-Type", "application/json");
-	if (same)
-		req_reply_buf(req, 304, (struct tl_str){ NULL, 0 });
-	else
-		req_reply_buf(req, 200, json);
+	req_reply_description(req);
 }
 
 static void page_handle(struct req *req)

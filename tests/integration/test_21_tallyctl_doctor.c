@@ -350,6 +350,56 @@ START_TEST(a_row_changed_under_a_loaded_key)
 }
 END_TEST
 
+/* The one user whose word has that count: it gets another. */
+static void change_quota(uint64_t from, uint64_t to)
+{
+	struct shm *s = NULL;
+	struct tl_err err;
+	uint64_t word = 0;
+	char name[64];
+	off_t at = 0;
+	int fd;
+
+	ck_assert_int_eq(shm_open_reader(d->instance, &s, &err), TL_OK);
+	for (uint32_t i = 0; i < s->n_users; i++) {
+		uint64_t w = atomic_load(&s->users[i].quota);
+
+		if (shm_count_of(w) != from)
+			continue;
+		word = shm_tagged(shm_period_of(w), to);
+		at = (off_t)(s->head->k.regions[SHM_R_USERS].offset +
+			     i * sizeof(struct shm_user) +
+			     offsetof(struct shm_user, quota));
+	}
+	shm_close(&s);
+	ck_assert_uint_ne(word, 0);
+	shm_name(d->instance, name);
+	fd = shm_open(name, O_RDWR, 0);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pwrite(fd, &word, sizeof(word), at), sizeof(word));
+	close(fd);
+}
+
+/* Reserved, and then killed: the user has lost it, the books are right.  What
+ * is counted and was never admitted is wrong. */
+START_TEST(a_charge_in_hand_is_no_failure_and_the_reverse_is)
+{
+	begin("metering.flush_interval_ms=10");
+	charge("busy", 5);
+	WAIT_UNTIL(db_credits("busy@test") == 15);
+	change_quota(15, 18);
+	expect_balance();
+	ck_assert_ptr_nonnull(
+		strstr(finding("ok", "quota"), " 3 not in the books: in hand"));
+	change_quota(18, 11);
+	ck_assert_int_eq(doctor(), 1);
+	ck_assert_ptr_nonnull(strstr(finding("FAIL", "quota"),
+				     "1 users have 4 credits more counted "
+				     "than admitted"));
+	expect_difference(0, 0, 0); /* which is of the books */
+}
+END_TEST
+
 START_TEST(a_damaged_key_is_seen)
 {
 	uint64_t key = 0, f = 0;
@@ -457,6 +507,7 @@ int main(void)
 	tcase_add_test(t, a_deleted_key_is_no_loss);
 	tcase_add_test(t, beside_other_hosts_only_losses_are_told);
 	tcase_add_test(t, a_row_changed_under_a_loaded_key);
+	tcase_add_test(t, a_charge_in_hand_is_no_failure_and_the_reverse_is);
 	tcase_add_test(t, a_damaged_key_is_seen);
 	tcase_add_test(t, dangerous_settings_are_told);
 	tcase_add_test(t, a_schema_behind_this_release_is_told);

@@ -40,7 +40,7 @@ static const struct ctl_arg bench_args[] = {
 	{ 0 },
 };
 static const struct ctl_arg completion_args[] = {
-	{ "shell", CTL_ARG_WORD, "SHELL", true, "bash or zsh" },
+	{ "shell", CTL_ARG_WORD, "bash|zsh", true, "whose" },
 	{ 0 },
 };
 static const struct ctl_arg key_create_args[] = {

@@ -92,6 +92,8 @@ done
 
 # ---- completion --------------------------------------------------------------
 status 2 tallyctl completion fish
+touch "$demo_dir/README.md"
+cd "$demo_dir"
 tallyctl completion bash >"$demo_dir/bash"
 # shellcheck disable=SC1091
 . "$demo_dir/bash"
@@ -99,23 +101,55 @@ offers() { # WORD WORDS... - the last one is being written
 	local want=$1
 	shift
 	COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-	_tallyctl || true
+	"_$1" || true
 	[[ " ${COMPREPLY[*]} " = *" $want "* ]] ||
 		die "'$*' offers: ${COMPREPLY[*]}"
 }
-offers explain tallyctl exp
-offers create tallyctl key ''
-offers --expires tallyctl -c x key create a@b --e
-offers zsh tallyctl completion z
-# every command is offered, by its first word and, if it has two, its second
-while read -r first second; do
-	offers "$first" tallyctl "$first"
-	[ -z "$second" ] || offers "$second" tallyctl "$first" ''
-done < <(tallyctl -h | sed -nE 's/^  ([a-z]+)( ([a-z]+))?.*/\1 \3/p')
+# the same of zsh, which calls the function with $words, $CURRENT, $service
+zsh_offers() {
+	local want=$1 out
+	shift
+	out=$(zsh -f -c '
+		compadd() { print -r -- "$@" }
+		_files() { print FILES }
+		file=$1 service=$2
+		shift
+		words=("$@") CURRENT=$#
+		. $file' zsh "$demo_dir/zsh" "$@")
+	[[ " ${out//$'\n'/ } " = *" $want "* ]] || die "zsh: '$*' offers: $out"
+}
+shells=(offers)
+tallyctl completion zsh >"$demo_dir/zsh"
 if command -v zsh >/dev/null; then
-	tallyctl completion zsh >"$demo_dir/zsh"
-	zsh -n "$demo_dir/zsh" || die "zsh cannot read its completion"
+	shells+=(zsh_offers)
 fi
+for offers in "${shells[@]}"; do
+	[ "$offers" = offers ] || file=FILES
+	"$offers" explain tallyctl exp
+	"$offers" create tallyctl key ''
+	"$offers" --expires tallyctl -c x key create a@b --e
+	"$offers" zsh tallyctl completion z
+	"$offers" jsonl tallyctl key import keys --format ''
+	"$offers" off tallyctl limit set images --shadow ''
+	"$offers" shm.max_keys= tallyctl -o shm.max_k
+	"$offers" "${file-README.md}" tallyctl -c READ
+	"$offers" "${file-README.md}" tallyctl backup READ
+	"$offers" metering.durability= tallyd -t -o metering.dur
+	"$offers" "${file-README.md}" tallyd -c READ
+	# every command is offered, by its first word and, if it has two, its
+	# second; so is every option of tallyd
+	while read -r first second; do
+		"$offers" "$first" tallyctl "$first"
+		[ -z "$second" ] || "$offers" "$second" tallyctl "$first" ''
+	done < <(tallyctl -h | sed -nE 's/^  ([a-z]+)( ([a-z]+))?.*/\1 \3/p')
+	while read -r option; do
+		"$offers" "$option" tallyd -
+	done < <(tallyd -h | sed -nE 's/^  (-[a-zA-Z]) .*/\1/p')
+done
+# a value that is anybody's own is not guessed
+COMP_WORDS=(tallyctl key create a@b --label '') COMP_CWORD=5 COMPREPLY=()
+_tallyctl
+[ "${#COMPREPLY[@]}" = 0 ] || die "--label offers ${COMPREPLY[*]}"
 
 # ---- bench: of its own, so nothing of the daemon changes ---------------------
 before=$(tallyctl stats)

@@ -93,3 +93,20 @@ SELECT coalesce((SELECT n.last_seq FROM tallyd.flush_node n
        coalesce(sum(d.request_count), 0)::int8 AS "requests!"
   FROM daily_usage d
  WHERE d.date = :day;
+
+-- name: usage_all_days :one
+-- The sums of all users of each day that has a row, and the last batch of
+-- (:node, :epoch) in them.  For people at a terminal, not for requests.
+SELECT coalesce((SELECT n.last_seq FROM tallyd.flush_node n
+		  WHERE n.node_id = :node AND n.epoch = :epoch), 0)
+		AS "last_seq!",
+       coalesce(array_agg(d.date), '{}') AS "days!",
+       coalesce(array_agg(d.credits), '{}') AS "credits!",
+       coalesce(array_agg(d.requests), '{}') AS "requests!",
+       coalesce(array_agg(d.costs), '{}') AS "costs!"
+  FROM (SELECT u.date, sum(u.credits_used)::int8 AS credits,
+	       sum(u.request_count)::int8 AS requests,
+	       sum(u.cost_micro_usd)::int8 AS costs
+	  FROM daily_usage u
+	 WHERE u.date BETWEEN :first AND :last
+	 GROUP BY u.date) d;

@@ -172,7 +172,8 @@ static const struct ctl_arg limit_override_args[] = {
 	{ 0 },
 };
 static const struct ctl_arg usage_args[] = {
-	{ "user", CTL_ARG_WORD, "USER", true, "e-mail address or id" },
+	{ "user", CTL_ARG_OPTIONAL, "USER", false, "e-mail address or id" },
+	{ "all", CTL_ARG_FLAG, NULL, false, "all users together" },
 	{ "days", CTL_ARG_NUMBER, "N", false, "up to today; default 30" },
 	{ "chart", CTL_ARG_FLAG, NULL, false, "bars, off a terminal too" },
 	{ "csv", CTL_ARG_FLAG, NULL, false, "comma-separated, RFC 4180" },

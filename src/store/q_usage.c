@@ -322,3 +322,54 @@ enum tl_status q_usage_totals(struct pg *pg,
 
 	return pg_one(pg, &usage_totals_statement, params, arena, row_r, err);
 }
+
+static const uint32_t usage_all_days_oids[] = { 25, 20, 1082, 1082 };
+static const struct pg_column usage_all_days_columns[] = {
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_usage_all_days_row, last_seq) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_DATE),
+	  .offset = offsetof(struct q_usage_all_days_row, days) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_INT8),
+	  .offset = offsetof(struct q_usage_all_days_row, credits) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_INT8),
+	  .offset = offsetof(struct q_usage_all_days_row, requests) },
+	{ .type = (enum pg_type)(PG_ARRAY | PG_INT8),
+	  .offset = offsetof(struct q_usage_all_days_row, costs) },
+};
+static const struct pg_statement usage_all_days_statement = {
+	.name = "usage_all_days",
+	.sql =
+		"SELECT coalesce((SELECT n.last_seq FROM tallyd.flush_node n\n"
+		"\t\t  WHERE n.node_id = $1 AND n.epoch = $2), 0)\n"
+		"\t\tAS \"last_seq!\",\n"
+		"       coalesce(array_agg(d.date), '{}') AS \"days!\",\n"
+		"       coalesce(array_agg(d.credits), '{}') AS \"credits!\",\n"
+		"       coalesce(array_agg(d.requests), '{}') AS \"requests!\",\n"
+		"       coalesce(array_agg(d.costs), '{}') AS \"costs!\"\n"
+		"  FROM (SELECT u.date, sum(u.credits_used)::int8 AS credits,\n"
+		"\t       sum(u.request_count)::int8 AS requests,\n"
+		"\t       sum(u.cost_micro_usd)::int8 AS costs\n"
+		"\t  FROM daily_usage u\n"
+		"\t WHERE u.date BETWEEN $3 AND $4\n"
+		"\t GROUP BY u.date) d",
+	.param_oids = usage_all_days_oids,
+	.n_params = 4,
+	.columns = usage_all_days_columns,
+	.n_columns = 5,
+	.row_bytes = sizeof(struct q_usage_all_days_row),
+};
+
+enum tl_status q_usage_all_days(struct pg *pg,
+		const struct q_usage_all_days_params *p,
+		struct tl_arena *arena, struct q_usage_all_days_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TEXT, .str = p->node },
+		{ .type = PG_INT8, .i8 = p->epoch },
+		{ .type = PG_DATE, .i4 = p->first_day },
+		{ .type = PG_DATE, .i4 = p->last_day },
+	};
+
+	return pg_one(pg, &usage_all_days_statement, params, arena, row_r, err);
+}

@@ -161,4 +161,26 @@ enum tl_status q_usage_totals(struct pg *pg,
 		struct tl_arena *arena, struct q_usage_totals_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_usage_all_days_params {
+	struct tl_str node;
+	int64_t epoch;
+	int32_t first_day;
+	int32_t last_day;
+};
+struct q_usage_all_days_row {
+	int64_t last_seq;
+	struct pg_array days; /* of int32_t */
+	struct pg_array credits; /* of int64_t */
+	struct pg_array requests; /* of int64_t */
+	struct pg_array costs; /* of int64_t */
+};
+/*
+ * The sums of all users of each day that has a row, and the last batch of
+ * (:node, :epoch) in them.  For people at a terminal, not for requests.
+ */
+enum tl_status q_usage_all_days(struct pg *pg,
+		const struct q_usage_all_days_params *p,
+		struct tl_arena *arena, struct q_usage_all_days_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 #endif

@@ -1,5 +1,5 @@
 /*
- * cmd_usage.c - usage: what a user has used, day by day.
+ * cmd_usage.c - usage: what a user or all of them have used, day by day.
  *
  * The database's sums, and what the segment has counted beyond the last batch
  * that the database has (shm/books.h): the same figures as the API's history,
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "loop/co.h"
 #include "pg/pg.h"
 #include "shm/books.h"
 #include "store/q_usage.h"
@@ -24,6 +25,7 @@
 #define DAYS_MAX     3660
 #define DAYS_DEFAULT 30
 #define TRIES        50
+#define STEP_MS      10
 #define KEY_DAYS     4 /* a key that ended before has nothing on its way */
 #define US_PER_DAY   86400000000LL
 #define BAR_MAX      60
@@ -31,6 +33,7 @@
 
 struct usage {
 	struct tallyctl *t;
+	bool all;        /* users; then there is no email and user_id */
 	struct shm *shm; /* NULL: none is there */
 	int32_t first;
 	uint32_t n_days;
@@ -64,15 +67,17 @@ static enum tl_status find_user(struct pg *pg, struct usage *u,
 	return st;
 }
 
-static void take_sums(struct usage *u, const struct q_usage_days_row *row)
+/* The arrays have as many items. */
+static void take_sums(struct usage *u, uint32_t n, const void *days,
+		      const void *all_credits, const void *all_requests,
+		      const void *all_costs)
 {
-	const int32_t *day = row->days.items;
-	const int64_t *credits = row->credits.items;
-	const int64_t *requests = row->requests.items;
-	const int64_t *costs = row->costs.items;
+	const int64_t *credits = all_credits, *requests = all_requests;
+	const int64_t *costs = all_costs;
+	const int32_t *day = days;
 
 	memset(u->days, 0, u->n_days * sizeof(*u->days));
-	for (uint32_t i = 0; i < row->days.n; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = (uint32_t)(day[i] - u->first);
 
 		if (at >= u->n_days)
@@ -136,13 +141,85 @@ static enum tl_status run_usage(struct pg *pg, void *arg, struct tl_err *err)
 		st = q_usage_days(pg, &p, u->t->arena, &row, err);
 		if (st != TL_OK)
 			return st;
-		take_sums(u, &row);
+		take_sums(u, row.days.n, row.days.items, row.credits.items,
+			  row.requests.items, row.costs.items);
 		/* with a spool the rest is there: as whole as it can be */
 		if (u->shm == NULL || add_pending(u, &row) ||
 		    atomic_load(&u->shm->head->spool_records) != 0)
 			break;
 	}
 	return TL_OK;
+}
+
+/* ---- figures of all ---- */
+
+static enum tl_status ask_all(struct pg *pg, struct usage *u,
+			      uint64_t *last_seq_r, struct tl_err *err)
+{
+	struct q_usage_all_days_params p = {
+		.first_day = u->first,
+		.last_day = u->first + (int32_t)u->n_days - 1,
+		.node = TL_STR(""),
+	};
+	struct q_usage_all_days_row row;
+	enum tl_status st;
+
+	if (u->shm != NULL) {
+		p.node = tl_str_c(u->shm->head->k.node_id);
+		p.epoch = (int64_t)u->shm->head->k.epoch;
+	}
+	st = q_usage_all_days(pg, &p, u->t->arena, &row, err);
+	if (st != TL_OK)
+		return st;
+	*last_seq_r = (uint64_t)row.last_seq;
+	take_sums(u, row.days.n, row.days.items, row.credits.items,
+		  row.requests.items, row.costs.items);
+	return TL_OK;
+}
+
+/* The segment counts no day that ended before these. */
+static void add_all_pending(struct usage *u)
+{
+	uint32_t n = u->n_days < SHM_PERIODS ? u->n_days : SHM_PERIODS;
+
+	for (uint32_t i = u->n_days - n; i < u->n_days; i++) {
+		struct shm_books books = { .pending_keys = 0 };
+		uint32_t next = 0;
+
+		while (shm_books_page(u->shm, (uint32_t)u->first + i,
+				      UINT32_MAX, &next, &books))
+			;
+		for (uint32_t m = 0; m < SHM_METRICS; m++)
+			u->days[i].n[m] +=
+				books.counted.n[m] - books.delivered.n[m];
+	}
+}
+
+/*
+ * Database and segment must be of one state of the flush: no batch between the
+ * two looks.  If that never comes it is one batch off.
+ */
+static enum tl_status run_usage_all(struct pg *pg, void *arg,
+				    struct tl_err *err)
+{
+	uint64_t before, after, last_seq = 0;
+	struct usage *u = arg;
+	enum tl_status st = TL_OK;
+
+	for (int i = 0; i < TRIES && st == TL_OK; i++) {
+		bool still = u->shm != NULL && shm_books_mark(u->shm, &before);
+
+		st = ask_all(pg, u, &last_seq, err);
+		if (st != TL_OK || u->shm == NULL)
+			return st;
+		add_all_pending(u);
+		if (atomic_load(&u->shm->head->spool_records) != 0 ||
+		    (still && shm_books_mark(u->shm, &after) &&
+		     after == before && before <= last_seq))
+			break;
+		st = co_sleep_ms(STEP_MS, err);
+	}
+	return st;
 }
 
 /* ---- output ---- */
@@ -191,8 +268,9 @@ static void print_as_json(const struct usage *u)
 		doc_set(a, d, "date", doc_date(a, u->first + (int32_t)i));
 		doc_push(a, list, sum_doc(a, d, &u->days[i]));
 	}
-	doc_set(a, o, "user_id", doc_uuid(a, &u->user_id));
-	doc_set(a, o, "email", doc_str(a, u->email));
+	doc_set(a, o, "user_id",
+		u->all ? doc_null() : doc_uuid(a, &u->user_id));
+	doc_set(a, o, "email", u->all ? doc_null() : doc_str(a, u->email));
 	doc_set(a, o, "days", list);
 	doc_set(a, o, "total", sum_doc(a, doc_object(a), &total));
 	print_json(o);
@@ -301,9 +379,13 @@ static void open_segment(struct usage *u)
 enum exit_status cmd_usage(struct tallyctl *t)
 {
 	int64_t days = ctl_number(t->args, "days", DAYS_DEFAULT);
-	struct usage u = { .t = t };
+	struct usage u = { .t = t, .all = ctl_flag(t->args, "all") };
 	enum exit_status ex;
 
+	if (u.all == (ctl_text(t->args, "user").ptr != NULL))
+		return complain(EXIT_USAGE,
+				"give a user, by e-mail address or id, or "
+				"--all");
 	if (days < 1 || days > DAYS_MAX)
 		return complain(EXIT_USAGE, "--days must be 1 to %d", DAYS_MAX);
 	if (t->json && ctl_flag(t->args, "csv"))
@@ -312,7 +394,7 @@ enum exit_status cmd_usage(struct tallyctl *t)
 	u.first = (int32_t)(tl_wall_us() / US_PER_DAY - days + 1);
 	u.days = tl_arena_alloc(t->arena, u.n_days * sizeof(*u.days));
 	open_segment(&u);
-	ex = db_do(t, run_usage, &u);
+	ex = db_do(t, u.all ? run_usage_all : run_usage, &u);
 	shm_close(&u.shm);
 	if (ex != EXIT_OK)
 		return ex;

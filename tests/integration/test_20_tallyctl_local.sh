@@ -46,6 +46,31 @@ today=$(date -u +%F)
 	grep -c "^$today,149,90,")" = 1 ] || die "csv of today"
 tallyctl usage demo@codexible.me --days 3 --csv | grep -q $'\r$' ||
 	die "lines of csv end in CR LF"
+# all users are the sum of each of them, what is on its way included
+all=$(tallyctl usage --all --days 30 --json)
+users=$(psql -XAtc 'SELECT user_id FROM users' "$TALLYD_DATABASE_URL")
+# shellcheck disable=SC2086
+node -e '
+const assert = require("assert"), all = JSON.parse(process.argv[1]);
+const sum = {};
+for (const text of process.argv.slice(2))
+	for (const day of JSON.parse(text).days) {
+		const to = sum[day.date] ||= { credits: 0, requests: 0, cost: 0 };
+		to.credits += day.credits_used;
+		to.requests += day.request_count;
+		to.cost += Math.round(day.cost_usd * 1e6);
+	}
+assert.strictEqual(all.email, null);
+assert.strictEqual(all.days.length, 30);
+for (const day of all.days)
+	assert.deepStrictEqual({ credits: day.credits_used,
+		requests: day.request_count,
+		cost: Math.round(day.cost_usd * 1e6) }, sum[day.date]);
+assert(all.days[0].credits_used >= 7);
+' "$all" $(for user in $users; do tallyctl usage "$user" --json; done) ||
+	die "all are not the sum of each"
+status 2 tallyctl usage
+status 2 tallyctl usage demo@codexible.me --all
 LC_ALL=C.UTF-8 says '█' tallyctl usage demo@codexible.me --chart
 LC_ALL=C says '#' tallyctl usage demo@codexible.me --chart
 status 4 tallyctl usage nobody@example.org

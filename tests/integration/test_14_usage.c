@@ -202,7 +202,7 @@ START_TEST(requests_page_by_page_without_repeats)
 		get(key_of("d"), target);
 		want(200);
 		for (size_t i = 0; i < rows(); i++, n++) {
-			char path[32];
+			char path[48];
 
 			ck_assert_int_lt(n, 12);
 			snprintf(path, sizeof(path), "%zu.prompt_tokens", i);

@@ -49,7 +49,7 @@ tallyctl usage demo@codexible.me --days 3 --csv | grep -q $'\r$' ||
 # all users are the sum of each of them, what is on its way included
 all=$(tallyctl usage --all --days 30 --json)
 users=$(psql -XAtc 'SELECT user_id FROM users' "$TALLYD_DATABASE_URL")
-# shellcheck disable=SC2086
+# shellcheck disable=SC2046,SC2086 # one argument for each user
 node -e '
 const assert = require("assert"), all = JSON.parse(process.argv[1]);
 const sum = {};

@@ -25,10 +25,11 @@ static void down(void)
 	shm_close(&shm);
 }
 
+/* Retires nothing: on a slow machine the first keys are idle by now. */
 static void sweep(struct shm_janitor *j, uint32_t rounds)
 {
 	while (rounds-- > 0)
-		shm_janitor_step(shm, j, KEYS, 1, true, tl_mono_ns());
+		shm_janitor_step(shm, j, KEYS, 1, false, tl_mono_ns());
 }
 
 static enum tl_status set_plan(int64_t limit)

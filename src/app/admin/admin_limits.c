@@ -9,6 +9,7 @@
 
 #include "app/admin/admin.h"
 #include "app/keys/keys.h"
+#include "app/words.h"
 #include "shm/layout.h"
 #include "store/q_limits.h"
 #include "tally/input.h"
@@ -33,12 +34,12 @@ static const struct shape_field view_fields[] = {
 	  "how many in a window" },
 	{ "window_ms", SHAPE_INT, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "length of the window" },
-	{ "algorithm", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
-	  "sliding or gcra" },
+	{ "algorithm", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0,
+	  &WORDS_LIMIT_ALGORITHM, "how it counts" },
 	{ "burst", SHAPE_INT, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "of gcra: how many at once; 0 for sliding" },
-	{ "scope", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
-	  "whose requests are counted together: key, user or address" },
+	{ "scope", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0,
+	  &WORDS_LIMIT_SCOPE, "whose requests are counted together" },
 	{ "shadow", SHAPE_BOOL, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "true: counts and reports, refuses nothing" },
 	{ "created_at", SHAPE_TIME, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,

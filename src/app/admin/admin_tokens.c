@@ -6,6 +6,7 @@
 
 #include "app/admin/admin_tokens.h"
 #include "app/keys/keys.h"
+#include "app/words.h"
 #include "store/q_keys.h"
 
 #define NONE     SHAPE_NO_OFFSET
@@ -24,8 +25,8 @@ static const struct shape_field view_fields[] = {
 	  "first characters of the key" },
 	{ "label", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "what its owner calls it" },
-	{ "status", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
-	  "active or revoked" },
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0,
+	  &WORDS_KEY_STATUS, "revoked ones are shown too" },
 	{ "created_at", SHAPE_TIME, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "when it was made" },
 	{ "last_used_at", SHAPE_TIME, SHAPE_REQUIRED | SHAPE_NULLABLE, NONE,

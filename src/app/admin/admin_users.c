@@ -6,6 +6,7 @@
 
 #include "app/admin/admin.h"
 #include "app/keys/keys.h"
+#include "app/words.h"
 #include "shm/entries.h"
 #include "store/q_admin.h"
 #include "store/q_users.h"
@@ -47,8 +48,8 @@ static const struct shape_field view_fields[] = {
 	  "unique, in any case" },
 	{ "name", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, NONE, NONE, 0, 0,
 	  NULL, "null: none" },
-	{ "status", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
-	  "active or suspended" },
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0,
+	  &WORDS_USER_STATUS, "of the account" },
 	{ "plan", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "name of the plan" },
 	{ "key_count", SHAPE_INT, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,

@@ -32,12 +32,22 @@ static const struct shape_field rate_fields[] = {
 };
 static const struct shape rate_shape = { "VerifyRate", 0, rate_fields };
 
+static const struct shape_field code_fields[] = {
+	{ .name = "ok" },
+	{ .name = "unauthorized" },
+	{ .name = "forbidden" },
+	{ .name = "rate_limited" },
+	{ .name = "quota_exceeded" },
+	{ .name = "service_unavailable",
+	  .doc = "the key has to be loaded and the database is away" },
+	{ .name = NULL },
+};
+static const struct shape code_shape = { "VerifyCode", 0, code_fields };
 static const struct shape_field reply_fields[] = {
 	{ "valid", SHAPE_BOOL, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "may it pass?" },
-	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
-	  "ok, unauthorized, forbidden, rate_limited, quota_exceeded or "
-	  "service_unavailable" },
+	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &code_shape,
+	  "ok, or what a request with the key would be refused with" },
 	{ "reason", SHAPE_STR, 0, REPLY, 0, 0, NULL,
 	  "why not, when it may not" },
 	{ "retry_after_ms", SHAPE_INT, 0, REPLY, 0, 0, NULL,

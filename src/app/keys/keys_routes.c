@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "app/words.h"
 #include "store/q_keys.h"
 
 #define NONE      SHAPE_NO_OFFSET
@@ -17,8 +18,8 @@ static const struct shape_field view_fields[] = {
 	  "first characters, to tell keys apart" },
 	{ "label", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "what its owner calls it" },
-	{ "status", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
-	  "active or revoked" },
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, NONE, NONE, 0, 0,
+	  &WORDS_KEY_STATUS, "of those listed: active" },
 	{ "created_at", SHAPE_TIME, SHAPE_REQUIRED, NONE, NONE, 0, 0, NULL,
 	  "when it was made" },
 	{ "last_used_at", SHAPE_TIME, SHAPE_REQUIRED | SHAPE_NULLABLE, NONE,

@@ -1,5 +1,7 @@
 #include "app/metering/metering.h"
 
+#include "app/words.h"
+
 #define REPLY SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
 
 /* clang-format off */
@@ -22,8 +24,8 @@ static const struct shape_field user_fields[] = {
 	  NULL, "null: none was given" },
 	{ "plan", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "name of the plan" },
-	{ "status", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
-	  "active or suspended" },
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0,
+	  &WORDS_USER_STATUS, "of the account" },
 	{ .name = NULL },
 };
 const struct shape USER_VIEW_SHAPE = { "UserView", 0, user_fields };

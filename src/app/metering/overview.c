@@ -5,6 +5,7 @@
  */
 #include "app/keys/keys.h"
 #include "app/metering/metering.h"
+#include "app/words.h"
 #include "shm/entries.h"
 
 #define REPLY SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
@@ -15,7 +16,7 @@ static const struct shape_field key_fields[] = {
 	  "first characters, to tell keys apart" },
 	{ "label", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "what its owner calls it" },
-	{ "status", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
+	{ "status", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &WORDS_KEY_STATUS,
 	  "active; revoked while a rotated key has its grace" },
 	{ "created_at", SHAPE_TIME, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "when it was made" },
@@ -32,8 +33,8 @@ static const struct shape_field fields[] = {
 	  &USAGE_SUMMARY_SHAPE, "today, over all keys of the caller" },
 	{ "key", SHAPE_OBJECT, SHAPE_REQUIRED, REPLY, 0, 0, &key_shape,
 	  "the key that made the call" },
-	{ "role", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
-	  "admin or user" },
+	{ "role", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &WORDS_ROLE,
+	  "of the caller" },
 	{ "session_source", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "local" },
 	{ "degraded", SHAPE_BOOL, SHAPE_REQUIRED, REPLY, 0, 0, NULL,

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "app/metering/metering.h"
+#include "app/words.h"
 
 struct validate_body {
 	struct tl_str token;
@@ -26,8 +27,8 @@ static const struct shape_field reply_fields[] = {
 	  "may its owner come in?" },
 	{ "user", SHAPE_OBJECT, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
 	  &USER_VIEW_SHAPE, "the owner; null when not valid" },
-	{ "role", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0, NULL,
-	  "admin or user; null when not valid" },
+	{ "role", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
+	  &WORDS_ROLE, "null when not valid" },
 	{ "session_source", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY,
 	  0, 0, NULL, "local; null when not valid" },
 	{ "degraded", SHAPE_BOOL, SHAPE_REQUIRED, REPLY, 0, 0, NULL,

@@ -11,9 +11,16 @@ static const struct shape_field query_fields[] = {
 static const struct shape health_query = {
 	"HealthQuery", sizeof(bool), query_fields
 };
+static const struct shape_field status_fields[] = {
+	{ .name = "ok" },
+	{ .name = "degraded", .doc = "only when ready=1 asked" },
+	{ .name = NULL },
+};
+static const struct shape status_words = { "HealthStatus", 0, status_fields };
 static const struct shape_field health_fields[] = {
 	{ "status", SHAPE_STR, SHAPE_REQUIRED, SHAPE_NO_OFFSET,
-	  SHAPE_NO_OFFSET, 0, 0, NULL, "ok or degraded" },
+	  SHAPE_NO_OFFSET, 0, 0, &status_words,
+	  "of the daemon, its database and the flusher" },
 	{ "version", SHAPE_STR, SHAPE_REQUIRED, SHAPE_NO_OFFSET,
 	  SHAPE_NO_OFFSET, 0, 0, NULL, "of the daemon" },
 	{ .name = NULL },

@@ -6,6 +6,6 @@ set -eu
 srcdir=${srcdir:-.}
 new=tests/integration/api-manual.new
 mkdir -p tests/integration
-tools/apiman "$srcdir/man/tallyd-api.7" >"$new"
+contrib/devel/apiman "$srcdir/man/tallyd-api.7" >"$new"
 diff -u "$srcdir/man/tallyd-api.7" "$new"
 rm -f "$new"

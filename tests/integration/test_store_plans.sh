@@ -9,7 +9,7 @@ srcdir=${srcdir:-.}
 if [ "${1:-}" != inside ]; then
 	PG_TEMP_MIGRATIONS=$srcdir/db/migrations
 	export PG_TEMP_MIGRATIONS
-	exec "$srcdir/tools/pg-temp.sh" "$0" inside
+	exec "$srcdir/contrib/devel/pg-temp.sh" "$0" inside
 fi
 
 # As large as makes the planner choose; whatever they are, the tables that
@@ -51,7 +51,7 @@ SELECT 'key', decode(key_hash, 'hex') FROM api_keys;
 ANALYZE;
 SQL
 
-plans=$(tools/qgen --plans "$srcdir"/db/queries/*.sql)
+plans=$(contrib/devel/qgen --plans "$srcdir"/db/queries/*.sql)
 printf '%s\n' "$plans"
 
 names=$(cat "$srcdir"/db/queries/*.sql | grep -c '^-- name: ')

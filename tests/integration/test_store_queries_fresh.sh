@@ -8,8 +8,8 @@ srcdir=${srcdir:-.}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
-PG_TEMP_MIGRATIONS=$srcdir/db/migrations "$srcdir/tools/pg-temp.sh" \
-	tools/qgen "$out" "$srcdir"/db/queries/*.sql
+PG_TEMP_MIGRATIONS=$srcdir/db/migrations "$srcdir/contrib/devel/pg-temp.sh" \
+	contrib/devel/qgen "$out" "$srcdir"/db/queries/*.sql
 
 stale=0
 for file in "$out"/q_*; do

@@ -43,8 +43,8 @@ SELECT 1;
 SELECT name FROM users LIMIT 1;
 SQL
 
-if PG_TEMP_MIGRATIONS=$srcdir/db/migrations "$srcdir/tools/pg-temp.sh" \
-	tools/qgen "$out" "$out/faults.sql" 2>"$out/said"; then
+if PG_TEMP_MIGRATIONS=$srcdir/db/migrations "$srcdir/contrib/devel/pg-temp.sh" \
+	contrib/devel/qgen "$out" "$out/faults.sql" 2>"$out/said"; then
 	echo "the generator took what it must refuse"
 	exit 1
 else

@@ -1,7 +1,7 @@
 #!/bin/sh
 # pg-temp.sh - runs a command beside a PostgreSQL of its own.
 #
-#	tools/pg-temp.sh COMMAND ARGUMENT...
+#	contrib/devel/pg-temp.sh COMMAND ARGUMENT...
 #
 # Makes a cluster in a new directory under TMPDIR, starts it on a Unix socket
 # only, migrates it when PG_TEMP_MIGRATIONS names a directory of *.up.sql, runs

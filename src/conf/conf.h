@@ -115,6 +115,15 @@ struct conf {
 	struct {
 		struct conf_strings emails; /* lower-cased */
 	} admin;
+	struct {
+		struct tally_cidr_list private_allow;
+		bool allow_http;
+		struct conf_strings allowed_ports; /* besides 443, 80 */
+		struct conf_strings nameservers; /* none: resolv.conf */
+		char *ca_file;			 /* empty: the system's only */
+		uint32_t max_calls;		 /* per process; 256 */
+		uint32_t max_waiting;		 /* per process; 1024 */
+	} egress;
 	struct tally_cost_table cost; /* [cost], [cost.models] */
 };
 

@@ -46,7 +46,7 @@ struct setting {
 };
 
 extern const struct setting SETTINGS[]; /* ends with .section NULL */
-#define SETTINGS_MAX 64                 /* at least as many as there are */
+#define SETTINGS_MAX 96                 /* at least as many as there are */
 
 const struct setting *setting_find(struct tl_str section, struct tl_str key);
 bool setting_section_known(struct tl_str section);
@@ -70,5 +70,7 @@ enum tl_status setting_check_hostaddr(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_user(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_brand(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_email(struct tl_str s, struct tl_err *err);
+enum tl_status setting_check_port(struct tl_str s, struct tl_err *err);
+enum tl_status setting_check_nameserver(struct tl_str s, struct tl_err *err);
 
 #endif

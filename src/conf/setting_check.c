@@ -67,22 +67,18 @@ static enum tl_status check_unix(struct tl_str s, struct tl_err *err)
 	return TL_OK;
 }
 
-enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err)
+static enum tl_status check_addr_port(struct tl_str s, const char *forms,
+				      struct tl_err *err)
 {
-	const char *colon = memrchr(s.ptr, ':', s.len);
+	const char *colon = s.len > 0 ? memrchr(s.ptr, ':', s.len) : NULL;
 	struct tally_addr addr;
 	struct tl_str host;
 	uint64_t port;
 	bool bracket;
 
-	if (starts(s, TL_STR("unix:")))
-		return check_unix(s, err);
-	if (starts(s, TL_STR("tls:")))
-		return refuse(err, s,
-			      "asks for TLS, which this release cannot "
-			      "serve; put a TLS proxy in front");
 	if (colon == NULL)
-		return refuse(err, s, "has no port; " LISTEN_FORMS);
+		return tl_err_set(err, TL_INVALID, "'%.*s' has no port; %s",
+				  (int)s.len, s.ptr, forms);
 	host = (struct tl_str){ s.ptr, (size_t)(colon - s.ptr) };
 	bracket = host.len > 2 && host.ptr[0] == '[' &&
 		  host.ptr[host.len - 1] == ']';
@@ -91,10 +87,41 @@ enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err)
 	/* [v6] only in brackets, v4 only without. */
 	if (!tally_addr_parse(host, &addr) ||
 	    (memchr(host.ptr, ':', host.len) != NULL) != bracket)
-		return refuse(err, s, "has no numeric address; " LISTEN_FORMS);
+		return tl_err_set(err, TL_INVALID,
+				  "'%.*s' has no numeric address; %s",
+				  (int)s.len, s.ptr, forms);
 	if (!tl_parse_u64(behind(s, (size_t)(colon - s.ptr) + 1), 1, 65535,
 			  &port))
 		return refuse(err, s, "has no port from 1 to 65535");
+	return TL_OK;
+}
+
+enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err)
+{
+	if (starts(s, TL_STR("unix:")))
+		return check_unix(s, err);
+	if (starts(s, TL_STR("tls:")))
+		return refuse(err, s,
+			      "asks for TLS, which this release cannot "
+			      "serve; put a TLS proxy in front");
+	return check_addr_port(s, LISTEN_FORMS, err);
+}
+
+enum tl_status setting_check_nameserver(struct tl_str s, struct tl_err *err)
+{
+	struct tally_addr addr;
+
+	if (tally_addr_parse(s, &addr)) /* port 53 */
+		return TL_OK;
+	return check_addr_port(s, "give ADDR, ADDR:PORT or [ADDR]:PORT", err);
+}
+
+enum tl_status setting_check_port(struct tl_str s, struct tl_err *err)
+{
+	uint64_t port;
+
+	if (!tl_parse_u64(s, 1, 65535, &port))
+		return refuse(err, s, "is no port; give 1 to 65535");
 	return TL_OK;
 }
 

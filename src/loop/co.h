@@ -12,6 +12,7 @@
 #define TALLY_LOOP_CO_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -75,6 +76,23 @@ struct co_addr {
 /* evdns; at most *n addresses in, found out.  TL_NOT_FOUND, TL_UNAVAILABLE. */
 enum tl_status co_resolve(const char *name, struct co_addr *addrs,
 			  uint32_t *n, struct tl_err *err) TL_MUST_CHECK;
+
+/*
+ * A resolver of its own: these servers ("192.0.2.1", "192.0.2.1:53",
+ * "[2001:db8::1]:53") instead of resolv.conf's; the hosts file counts.
+ */
+struct co_names;
+enum tl_status co_names_new(char *const *servers, size_t n,
+			    struct co_names **names_r,
+			    struct tl_err *err) TL_MUST_CHECK;
+void co_names_free(struct co_names **names); /* nobody waits for it */
+/*
+ * As co_resolve, by `names` (NULL: as co_resolve), and TL_UNAVAILABLE at
+ * due_mono_ms at the latest.
+ */
+enum tl_status co_resolve_until(struct co_names *names, const char *name,
+				uint64_t due_mono_ms, struct co_addr *addrs,
+				uint32_t *n, struct tl_err *err) TL_MUST_CHECK;
 
 void co_cancel(struct co *co, const char *why);
 void co_cancel_all(const char *why);

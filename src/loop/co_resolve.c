@@ -52,6 +52,18 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
 		lookup_free(lk);
 }
 
+struct co_names {
+	struct evdns_base *dns;
+};
+
+static void set_options(struct evdns_base *dns)
+{
+	evdns_base_set_option(dns, "timeout:", "1");
+	evdns_base_set_option(dns, "attempts:", "2");
+	/* Some servers answer a name in mixed case with silence. */
+	evdns_base_set_option(dns, "randomize-case:", "0");
+}
+
 static struct evdns_base *dns_base(void)
 {
 	struct evdns_base *dns = co_loop.dns;
@@ -68,23 +80,55 @@ static struct evdns_base *dns_base(void)
 			return NULL;
 		evdns_base_load_hosts(dns, "/etc/hosts");
 	}
-	evdns_base_set_option(dns, "timeout:", "1");
-	evdns_base_set_option(dns, "attempts:", "2");
-	/* Some servers answer a name in mixed case with silence. */
-	evdns_base_set_option(dns, "randomize-case:", "0");
+	set_options(dns);
 	co_loop.dns = dns;
 	return dns;
+}
+
+static void dns_free(struct evdns_base *dns)
+{
+	evdns_base_free(dns, 1);
+	/* Answers to orphans are deferred by one pass. */
+	if (n_lookups > 0)
+		event_base_loop(co_loop.base, EVLOOP_NONBLOCK);
 }
 
 void co_resolve_deinit(void)
 {
 	if (co_loop.dns == NULL)
 		return;
-	evdns_base_free(co_loop.dns, 1);
+	dns_free(co_loop.dns);
 	co_loop.dns = NULL;
-	/* Answers to orphans are deferred by one pass. */
-	if (n_lookups > 0)
-		event_base_loop(co_loop.base, EVLOOP_NONBLOCK);
+}
+
+enum tl_status co_names_new(char *const *servers, size_t n,
+			    struct co_names **names_r, struct tl_err *err)
+{
+	struct evdns_base *dns = evdns_base_new(
+		co_loop.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+
+	if (dns == NULL)
+		return tl_err_set(err, TL_SYSTEM, "no resolver");
+	evdns_base_load_hosts(dns, "/etc/hosts");
+	set_options(dns);
+	for (size_t i = 0; i < n; i++) {
+		if (evdns_base_nameserver_ip_add(dns, servers[i]) == 0)
+			continue;
+		evdns_base_free(dns, 0);
+		return tl_err_set(err, TL_INVALID, "no name server '%.100s'",
+				  servers[i]);
+	}
+	*names_r = tl_alloc(sizeof(**names_r));
+	(*names_r)->dns = dns;
+	return TL_OK;
+}
+
+void co_names_free(struct co_names **names)
+{
+	if (*names == NULL)
+		return;
+	dns_free((*names)->dns);
+	tl_freep(names);
 }
 
 static bool literal(const char *name, struct co_addr *addr)
@@ -143,13 +187,32 @@ static enum tl_status answer_status(const struct lookup *lk, const char *name,
 	}
 }
 
-enum tl_status co_resolve(const char *name, struct co_addr *addrs, uint32_t *n,
-			  struct tl_err *err)
+static enum tl_status take_answer(const struct lookup *lk, const char *name,
+				  struct co_addr *addrs, uint32_t *n,
+				  struct tl_err *err)
+{
+	enum tl_status st = answer_status(lk, name, err);
+	uint32_t found;
+
+	if (st != TL_OK)
+		return st;
+	found = copy_addrs(lk->list, addrs, *n);
+	if (found == 0)
+		return tl_err_set(err, TL_NOT_FOUND, "no address for '%.100s'",
+				  name);
+	*n = found;
+	return TL_OK;
+}
+
+enum tl_status co_resolve_until(struct co_names *names, const char *name,
+				uint64_t due_mono_ms, struct co_addr *addrs,
+				uint32_t *n, struct tl_err *err)
 {
 	struct evutil_addrinfo hints = { .ai_family = AF_UNSPEC,
 					 .ai_socktype = SOCK_STREAM,
 					 .ai_protocol = IPPROTO_TCP };
 	struct evdns_getaddrinfo_request *rq;
+	struct evdns_base *dns;
 	struct co_wait w;
 	struct lookup *lk;
 	enum tl_status st;
@@ -159,30 +222,32 @@ enum tl_status co_resolve(const char *name, struct co_addr *addrs, uint32_t *n,
 		*n = 1;
 		return TL_OK;
 	}
-	if (dns_base() == NULL)
+	dns = names != NULL ? names->dns : dns_base();
+	if (dns == NULL)
 		return tl_err_set(err, TL_SYSTEM, "no resolver");
 	co_wait_init(&w);
 	lk = tl_alloc(sizeof(*lk));
 	lk->wait = &w;
 	n_lookups++;
-	rq = evdns_getaddrinfo(co_loop.dns, name, NULL, &hints, on_answer, lk);
-	st = lk->done ? TL_OK : co_wait(&w, err);
+	rq = evdns_getaddrinfo(dns, name, NULL, &hints, on_answer, lk);
+	st = lk->done ? TL_OK : co_wait_until(&w, due_mono_ms, err);
 	lk->wait = NULL;
 	if (!lk->done) { /* rq answers once more, and frees lk then */
 		evdns_getaddrinfo_cancel(rq);
-		return st;
+		return st != TL_OK
+			       ? st
+			       : tl_err_set(err, TL_UNAVAILABLE,
+					    "look-up of '%.100s' took too long",
+					    name);
 	}
 	if (st == TL_OK)
-		st = answer_status(lk, name, err);
-	if (st == TL_OK) {
-		uint32_t found = copy_addrs(lk->list, addrs, *n);
-
-		if (found == 0)
-			st = tl_err_set(err, TL_NOT_FOUND,
-					"no address for '%.100s'", name);
-		else
-			*n = found;
-	}
+		st = take_answer(lk, name, addrs, n, err);
 	lookup_free(lk);
 	return st;
+}
+
+enum tl_status co_resolve(const char *name, struct co_addr *addrs, uint32_t *n,
+			  struct tl_err *err)
+{
+	return co_resolve_until(NULL, name, CO_NO_DEADLINE, addrs, n, err);
 }

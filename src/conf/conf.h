@@ -73,6 +73,11 @@ struct conf {
 		struct tally_cidr_list allow; /* who may read /metrics */
 	} metrics;
 	struct {
+		uint32_t max_streams; /* per worker; 1024 */
+		uint32_t max_per_key; /* per worker; 10 */
+		uint32_t heartbeat_s; /* 15 */
+	} events;
+	struct {
 		uint32_t max_keys;	/* 100000 */
 		uint32_t max_users;	/* default 0: as many as keys */
 		uint32_t max_addresses; /* 65536 */

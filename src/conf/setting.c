@@ -99,6 +99,13 @@ const struct setting SETTINGS[] = {
 	CIDRS(metrics, allow, "127.0.0.0/8, ::1", RELOAD,
 		"who may read /metrics"),
 
+	U32(events, max_streams, 1024, 0, 1000000, RELOAD,
+		"streams of /api/events that one worker holds; 0 is none"),
+	U32(events, max_per_key, 10, 1, 1000000, RELOAD,
+		"streams that one worker holds for one key"),
+	U32(events, heartbeat_s, 15, 1, 3600, RELOAD,
+		"a stream is never silent for longer"),
+
 	U32(shm, max_keys, 100000, 16, 16000000, RESTART,
 		"keys the segment holds"),
 	U32(shm, max_users, 0, 0, 16000000, RESTART,

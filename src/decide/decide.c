@@ -318,8 +318,9 @@ void decide(struct decide *d, const struct decide_in *in,
 
 	out_init(out);
 	out->day = shm_day(d->shm, in->mono_ns);
-	if ((in->flags & DECIDE_CHARGE) != 0)
-		out->cost = in->cost; /* asked for; `charged` tells the rest */
+	/* asked for; `charged` tells the rest.  A dry run costs nothing. */
+	if ((in->flags & (DECIDE_CHARGE | DECIDE_DRY)) == DECIDE_CHARGE)
+		out->cost = in->cost;
 	shm_enter(d->shm);
 	run(d, in, out);
 	shm_leave(d->shm);
@@ -364,6 +365,41 @@ void decide_address(struct decide *d, const struct tally_addr *client,
 		rates_of_address(d, &in, out);
 	shm_leave(d->shm);
 	count(d, out);
+}
+
+/* As key_hold, without a use of it: the janitor may take it at any time. */
+static bool key_look(const struct shm *s, struct decide_out *out)
+{
+	const struct shm_key *k;
+
+	out->key = shm_key_find(s, &out->digest);
+	if (out->key == SHM_NONE)
+		return false;
+	k = &s->keys[out->key];
+	out->user = atomic_load_explicit(&k->user, memory_order_relaxed);
+	out->extras = atomic_load_explicit(&k->extras, memory_order_relaxed);
+	return true;
+}
+
+enum decide_reason decide_standing(struct decide *d,
+				   const struct tally_digest *digest,
+				   const struct tally_addr *client, bool keep,
+				   uint64_t mono_ns)
+{
+	struct decide_in in = { .flags = DECIDE_ADDRESS_KNOWN,
+				.client = *client,
+				.mono_ns = mono_ns };
+	struct decide_out out;
+
+	out_init(&out);
+	out.digest = *digest;
+	shm_enter(d->shm);
+	if (keep ? !key_hold(d, &in, &out) : !key_look(d->shm, &out))
+		out.reason = DECIDE_R_UNKNOWN;
+	else if (key_good(d, &in, &out))
+		(void)may(d, &in, &out);
+	shm_leave(d->shm);
+	return out.reason;
 }
 
 bool decide_limit_known(const struct decide *d, struct tl_str name,

@@ -143,6 +143,17 @@ struct decide_usage {
 bool decide_usage(const struct decide *d, const struct tl_uuid *user_id,
 		  uint64_t mono_ns, struct decide_usage *u_r);
 
+/*
+ * Would the key still be let in?  For what goes on after the decision: a
+ * stream that is open.  Counts and charges nothing.  NONE, or why not: REVOKED,
+ * EXPIRED, SUSPENDED, ADDRESS; UNKNOWN: it is not held, and nobody says.
+ * keep: a use of the key, so that the segment goes on to hold it.
+ */
+enum decide_reason decide_standing(struct decide *d,
+				   const struct tally_digest *digest,
+				   const struct tally_addr *client, bool keep,
+				   uint64_t mono_ns);
+
 const char *decide_code_name(enum decide_code c);     /* "rate_limited" */
 const char *decide_reason_name(enum decide_reason r); /* "revoked" */
 const char *decide_door_name(enum decide_door d);

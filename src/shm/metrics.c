@@ -12,6 +12,9 @@ static const char *const names[] = {
 	"strict_timeouts", "flush_batches", "flush_rows", "flush_failures",
 	"flush_duplicates", "spool_records", "changes", "respawns",
 	"request_log_rows", "request_log_dropped", "flush_log_rows",
+	"streams_open", "stream_events", "streams_refused", "streams_client",
+	"streams_limit", "streams_stopping", "streams_revoked",
+	"streams_suspended", "streams_expired",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == SHM_C_COUNT,
 	       "a counter without a name");

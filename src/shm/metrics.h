@@ -37,6 +37,12 @@ enum shm_counter {
 	SHM_C_LOG_ROWS,	   /* put into the ring of the request log */
 	SHM_C_LOG_DROPPED, /* no room in it, or claimed by one who died */
 	SHM_C_FLUSH_LOGS,  /* in the table request_logs */
+	SHM_C_STREAMS_OPEN_DELTA, /* as that of the connections */
+	SHM_C_STREAM_EVENTS,	  /* sent, to whomever */
+	SHM_C_STREAMS_REFUSED,	  /* as many are open as may be */
+	/* ended, in the order of enum sse_why */
+	SHM_C_STREAMS_CLIENT, SHM_C_STREAMS_LIMIT, SHM_C_STREAMS_STOPPING,
+	SHM_C_STREAMS_REVOKED, SHM_C_STREAMS_SUSPENDED, SHM_C_STREAMS_EXPIRED,
 	SHM_C_COUNT
 };
 _Static_assert(SHM_C_COUNT <= SHM_COUNTER_REASONS, "the page is full");

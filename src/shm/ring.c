@@ -35,6 +35,23 @@ bool shm_ring_read(const struct shm *s, uint64_t pos,
 	       2 * pos + 2;
 }
 
+enum shm_ring_found shm_ring_owner(const struct shm *s, uint64_t pos,
+				   struct tl_uuid *user_id_r)
+{
+	const struct shm_decision *d = &s->ring[pos & (s->n_ring - 1)];
+	uint64_t seq = atomic_load_explicit(&d->seq, memory_order_acquire);
+
+	if (seq < 2 * pos + 2)
+		return SHM_RING_NOT_YET;
+	if (seq > 2 * pos + 2)
+		return SHM_RING_GONE;
+	memcpy(user_id_r->b, d->user_id, sizeof(user_id_r->b));
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&d->seq, memory_order_relaxed) == seq
+		       ? SHM_RING_WHOLE
+		       : SHM_RING_GONE;
+}
+
 uint64_t shm_ring_next(const struct shm *s)
 {
 	return atomic_load(&s->head->ring_next);

@@ -78,6 +78,7 @@ void shm_slot_reap(struct shm *s, uint32_t slot)
 	 * elsewhere, a reader could see them twice or not at all */
 	atomic_store(&s->metrics[slot].counter[SHM_C_CONNECTIONS_OPEN_DELTA],
 		     0);
+	atomic_store(&s->metrics[slot].counter[SHM_C_STREAMS_OPEN_DELTA], 0);
 	/* its dirty bits may be missing, its claims are free again */
 	atomic_store(&s->head->full_scan_wanted, 1);
 }

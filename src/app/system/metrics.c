@@ -103,11 +103,28 @@ static const struct row rows[] = {
 	  "killed." },
 	{ SHM_C_FLUSH_LOGS, "tallyd_flush_log_rows_total", NULL,
 	  "Rows of the request log written to the database." },
+	{ SHM_C_STREAM_EVENTS, "tallyd_stream_events_total", NULL,
+	  "Events sent on streams." },
+	{ SHM_C_STREAMS_REFUSED, "tallyd_streams_refused_total", NULL,
+	  "Streams refused because as many were open as may be." },
+	{ SHM_C_STREAMS_CLIENT, "tallyd_streams_closed_total",
+	  "reason=\"client\"",
+	  "Streams that ended; client: it hung up, limit: it did not read." },
+	{ SHM_C_STREAMS_LIMIT, "tallyd_streams_closed_total",
+	  "reason=\"limit\"", NULL },
+	{ SHM_C_STREAMS_STOPPING, "tallyd_streams_closed_total",
+	  "reason=\"stopping\"", NULL },
+	{ SHM_C_STREAMS_REVOKED, "tallyd_streams_closed_total",
+	  "reason=\"revoked\"", NULL },
+	{ SHM_C_STREAMS_SUSPENDED, "tallyd_streams_closed_total",
+	  "reason=\"suspended\"", NULL },
+	{ SHM_C_STREAMS_EXPIRED, "tallyd_streams_closed_total",
+	  "reason=\"expired\"", NULL },
 };
 /* clang-format on */
 
-/* The one left over is a gauge: connections that are open. */
-_Static_assert(sizeof(rows) / sizeof(rows[0]) + 1 == SHM_C_COUNT,
+/* The two left over are gauges: connections and streams that are open. */
+_Static_assert(sizeof(rows) / sizeof(rows[0]) + 2 == SHM_C_COUNT,
 	       "give the new counter a row");
 
 static void family(struct tl_buf *b, const char *name, const char *type,
@@ -292,6 +309,8 @@ static void gauges(struct req *req, const struct shm *s, struct tl_buf *b)
 		    "tallyd_build_info{version=\"" PACKAGE_VERSION "\"} 1\n");
 	gauge(b, "tallyd_http_connections", "Open connections.",
 	      shm_counter_sum(s, SHM_C_CONNECTIONS_OPEN_DELTA));
+	gauge(b, "tallyd_streams", "Open streams of events.",
+	      shm_counter_sum(s, SHM_C_STREAMS_OPEN_DELTA));
 	gauge(b, "tallyd_segment_bytes", "Size of the segment.",
 	      s->total_bytes);
 	tables(s, b);

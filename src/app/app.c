@@ -4,13 +4,21 @@
 #include "app/admin/admin_status.h"
 #include "app/admin/admin_tokens.h"
 #include "app/docs/docs.h"
+#include "app/explain/explain.h"
 #include "app/gate/gate.h"
 #include "app/keys/keys.h"
 #include "app/metering/metering.h"
+#include "app/pages/pages.h"
 #include "app/system/system.h"
 
-const struct route *const APP_TABLES[] = {
-	ADMIN_ROUTES,    ADMIN_STATUS_ROUTES, ADMIN_TOKENS_ROUTES,
-	DOCS_ROUTES,     GATE_ROUTES,         KEYS_ROUTES,
-	METERING_ROUTES, SYSTEM_ROUTES,       NULL
-};
+const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
+					   ADMIN_STATUS_ROUTES,
+					   ADMIN_TOKENS_ROUTES,
+					   DOCS_ROUTES,
+					   EXPLAIN_ROUTES,
+					   GATE_ROUTES,
+					   KEYS_ROUTES,
+					   METERING_ROUTES,
+					   PAGES_ROUTES,
+					   SYSTEM_ROUTES,
+					   NULL };

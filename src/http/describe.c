@@ -17,5 +17,5 @@ void req_reply_description(struct req *req)
 		http_kept_seal(k);
 	}
 	req_header_add(req, "Content-Type", "application/json");
-	http_reply_kept(req, k);
+	http_reply_kept(req, k, "no-cache");
 }

@@ -20,6 +20,7 @@ static const struct shape_field code_words[] = {
 	{ .name = "forbidden", .doc = "403" },
 	{ .name = "not_found", .doc = "404" },
 	{ .name = "method_not_allowed", .doc = "405" },
+	{ .name = "not_acceptable", .doc = "406" },
 	{ .name = "conflict", .doc = "409" },
 	{ .name = "key_limit_reached", .doc = "409: as many keys as may be" },
 	{ .name = "length_required", .doc = "411" },
@@ -64,6 +65,8 @@ const char *http_reason(unsigned status)
 		return "Accepted";
 	case 204:
 		return "No Content";
+	case 302:
+		return "Found";
 	case 304:
 		return "Not Modified";
 	case 400:
@@ -76,6 +79,8 @@ const char *http_reason(unsigned status)
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 406:
+		return "Not Acceptable";
 	case 409:
 		return "Conflict";
 	case 411:

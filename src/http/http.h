@@ -53,6 +53,7 @@ enum {
 	ROUTE_IDEMPOTENT = 512, /* takes Idempotency-Key */
 	ROUTE_REPORTS = 1024, /* its 503 is a report in the form of `out` */
 	ROUTE_KEYLESS = 2048, /* AUTH_SELF that looks at addresses only */
+	ROUTE_REDIRECTS = 4096, /* a success is 302 with Location */
 };
 /* {"error":{"code","message","status"}}, of every error; 5xx with request_id. */
 extern const struct shape HTTP_ERROR_SHAPE;
@@ -136,6 +137,8 @@ void http_free(struct http **h);
 struct decide *req_decide(struct req *req);
 const struct conf *req_conf(struct req *req);
 struct pg *req_pg(struct req *req); /* suspending calls: not in ROUTE_INLINE */
+/* May it be a request id?  1 to 64 of A-Z a-z 0-9 . _ - */
+bool http_request_id_good(struct tl_str s);
 /* Header of the request; {NULL,0} when absent. */
 struct tl_str req_header(struct req *req, const char *name);
 /* The one credential: Bearer or X-API-Key.  TL_NOT_FOUND none, TL_INVALID
@@ -265,9 +268,23 @@ bool req_degraded(struct req *req);
 /*
  * One file of a directory below the web directory, for browsers: read at the
  * first request and kept by the worker, with ETag and the headers that keep a
- * page to its own origin.  Only names that are there; 404 for any other.
+ * page to its own origin; compressed where a .br or .gz stands beside it and
+ * the client takes that.  Only names that are there; 404 for any other.
  */
-void req_reply_file(struct req *req, const char *dir, struct tl_str name);
+struct http_files {
+	const char *dir;    /* below the web directory; lives for ever */
+	const char *policy; /* Content-Security-Policy */
+	const char *absent; /* to whom asks and none were installed */
+	bool hashed; /* what a name stands for never changes: it is kept for
+		      * a year without asking again */
+};
+void req_reply_file(struct req *req, const struct http_files *files,
+		    struct tl_str name);
+bool req_has_files(struct req *req, const struct http_files *files);
+/* Nothing from elsewhere, nothing inline, in nobody's frame. */
+#define HTTP_POLICY                                                            \
+	"default-src 'self'; object-src 'none'; base-uri 'none'; "             \
+	"form-action 'self'; frame-ancestors 'none'"
 /* The OpenAPI description of all tables, as JSON with an ETag; made at the
  * first call and kept by the worker. */
 void req_reply_description(struct req *req);

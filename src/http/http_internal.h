@@ -195,6 +195,9 @@ void http_requests_init(struct http *h);
 void http_requests_deinit(struct http *h);
 void http_on_request(struct evhttp_request *ev, void *http);
 void http_request_done(struct req *req); /* back to the pool */
+/* The weight of a range in thousandths by its parameters (RFC 9110, 12.4.2);
+ * 1000 without. */
+unsigned http_weight_of(struct tl_str params);
 
 /* auth.c */
 void http_middleware(struct req *req);
@@ -230,8 +233,10 @@ void http_common_headers(struct http *h, uint64_t now_mono_ns,
 
 /* list.c */
 void http_kept_seal(struct http_kept *k); /* its bytes are complete */
-/* 200 with them, or 304; Content-Type is the caller's. */
-void http_reply_kept(struct req *req, const struct http_kept *k);
+/* 200 with them, or 304; Content-Type is the caller's, and how long others
+ * may keep it. */
+void http_reply_kept(struct req *req, const struct http_kept *k,
+		     const char *cache_control);
 
 /* strict.c */
 enum tl_status http_strict_init(struct http *h,

@@ -157,9 +157,10 @@ void http_kept_seal(struct http_kept *k)
 	etag_make(tl_buf_str(&k->bytes), k->etag);
 }
 
-void http_reply_kept(struct req *req, const struct http_kept *k)
+void http_reply_kept(struct req *req, const struct http_kept *k,
+		     const char *cache_control)
 {
-	req_header_add(req, "Cache-Control", "no-cache");
+	req_header_add(req, "Cache-Control", "%s", cache_control);
 	if (etag_named(req, k->etag)) {
 		req_reply_buf(req, 304, (struct tl_str){ NULL, 0 });
 		return;

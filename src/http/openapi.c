@@ -6,6 +6,8 @@
 
 #include "http/openapi_internal.h"
 
+#define ID_PATTERN "^[A-Za-z0-9._-]{1,64}$" /* of requests, idempotency */
+
 void openapi_text(struct openapi *m, struct doc *o, const char *name,
 		  const char *text)
 {
@@ -82,7 +84,7 @@ static const struct doc *parameter_components(struct openapi *m)
 		parameter(m, "If-None-Match", "header", false,
 			  "an ETag that was given before: 304 if it still is",
 			  text_schema(m)));
-	openapi_text(m, schema, "pattern", "^[A-Za-z0-9._-]{1,64}$");
+	openapi_text(m, schema, "pattern", ID_PATTERN);
 	doc_set(m->a, all, "Idempotency-Key",
 		parameter(m, "Idempotency-Key", "header", false,
 			  "the same one within 24 hours gets the first answer "
@@ -104,6 +106,7 @@ static const struct {
 	{ "/api/keys", "keys", "The caller's API keys." },
 	{ "/api/usage", "usage", "What the caller has used." },
 	{ "/api/dashboard", "usage", NULL },
+	{ "/api/explain", "decisions", NULL },
 	{ "/api/auth", "usage", NULL },
 	{ "/api/admin", "admin", "Users, keys, plans and limits, for admins." },
 	{ "/", "system", "The daemon itself." },
@@ -154,7 +157,8 @@ static const struct doc *security_of(struct openapi *m, const struct route *r)
 	return all;
 }
 
-/* "key_id" is the id of a key; the gate's rest and files are no UUIDs. */
+/* "key_id" is the id of a key; the gate's rest, files and what clients name
+ * themselves are no UUIDs. */
 static const struct doc *path_parameter(struct openapi *m, const char *name)
 {
 	struct doc *schema = text_schema(m);
@@ -164,6 +168,9 @@ static const struct doc *path_parameter(struct openapi *m, const char *name)
 		text = "the path that is asked about; may hold slashes";
 	} else if (strcmp(name, "file") == 0) {
 		text = "its name";
+	} else if (strcmp(name, "request_id") == 0) {
+		openapi_text(m, schema, "pattern", ID_PATTERN);
+		text = "the X-Request-Id of an answer";
 	} else {
 		openapi_text(m, schema, "format", "uuid");
 		text = tl_arena_printf(m->a, "id of the %.*s",

@@ -91,7 +91,7 @@ static const struct {
 	{ "RateLimit-Policy", "string", "The limits that apply." },
 	{ "Retry-After", "integer", "Seconds after which to try again." },
 	{ "WWW-Authenticate", "string", "Bearer" },
-	{ "Location", "string", "Path of what was made." },
+	{ "Location", "string", "Path of what was made, or where to go." },
 	{ "ETag", "string", "Names this state of the reply." },
 	{ "Link", "string",
 	  "The next page, with rel=\"next\", when there is one." },
@@ -240,7 +240,7 @@ static const struct doc *success_headers(struct openapi *m,
 	add_header(m, h, "X-Request-Id");
 	if (is_limited(r))
 		add_limit_headers(m, h);
-	if ((r->flags & ROUTE_CREATED) != 0)
+	if ((r->flags & (ROUTE_CREATED | ROUTE_REDIRECTS)) != 0)
 		add_header(m, h, "Location");
 	if ((r->flags & (ROUTE_LIST | ROUTE_ETAG)) != 0)
 		add_header(m, h, "ETag");
@@ -257,8 +257,9 @@ static const struct doc *success(struct openapi *m, const struct route *r)
 	struct doc *o = doc_object(m->a);
 
 	openapi_text(m, o, "description",
-		     (r->flags & ROUTE_CREATED) != 0 ? "It was made."
-						     : "Done.");
+		     (r->flags & ROUTE_CREATED) != 0     ? "It was made."
+		     : (r->flags & ROUTE_REDIRECTS) != 0 ? "It is elsewhere."
+							 : "Done.");
 	doc_set(m->a, o, "headers", success_headers(m, r));
 	if (r->out != NULL || r->content_type != NULL)
 		doc_set(m->a, o, "content", success_content(m, r));
@@ -292,7 +293,10 @@ const struct doc *openapi_responses(struct openapi *m, const struct route *r)
 	unsigned may = openapi_errors(r);
 	struct doc *all = doc_object(m->a);
 
-	doc_set(m->a, all, (r->flags & ROUTE_CREATED) != 0 ? "201" : "200",
+	doc_set(m->a, all,
+		(r->flags & ROUTE_CREATED) != 0     ? "201"
+		: (r->flags & ROUTE_REDIRECTS) != 0 ? "302"
+						    : "200",
 		success(m, r));
 	if ((r->flags & (ROUTE_LIST | ROUTE_ETAG)) != 0)
 		doc_set(m->a, all, "304", not_modified(m));

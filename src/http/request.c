@@ -129,7 +129,7 @@ static unsigned method_bit(enum evhttp_cmd_type type)
 	}
 }
 
-static bool id_is_good(struct tl_str s)
+bool http_request_id_good(struct tl_str s)
 {
 	if (s.len < 1 || s.len > 64)
 		return false;
@@ -205,8 +205,7 @@ static void read_addresses(struct req *req)
 			&req->client_told);
 }
 
-/* The weight of a range in thousandths (RFC 9110, 12.4.2); 1000 without. */
-static unsigned weight_of(struct tl_str params)
+unsigned http_weight_of(struct tl_str params)
 {
 	unsigned milli = 0, digit = 1000;
 	struct tl_str p;
@@ -239,7 +238,7 @@ static enum doc_format accepted_format(struct tl_str accept)
 		if (!tl_str_split(&range, ';', &type))
 			continue;
 		type = tl_str_trim(type);
-		weight = weight_of(range);
+		weight = http_weight_of(range);
 		if (tl_str_ieq(type, TL_STR("application/msgpack")))
 			msgpack = weight > json ? weight : 0;
 		else if (tl_str_ieq(type, TL_STR("application/json")))
@@ -314,7 +313,7 @@ static const struct guard_refusal *read_request(struct req *req,
 					      .body_bytes = body_bytes },
 			  &p->g);
 	p->close = p->g.close || h->draining || p->conn == NULL;
-	req->request_id = id_is_good(p->g.h[GH_REQUEST_ID])
+	req->request_id = http_request_id_good(p->g.h[GH_REQUEST_ID])
 				  ? p->g.h[GH_REQUEST_ID]
 				  : id_make(h, p->id);
 	req->out_format = accepted_format(p->g.h[GH_ACCEPT]);

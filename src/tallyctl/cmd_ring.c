@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "ctl/decision.h"
 #include "shm/ring.h"
 #include "store/q_keys.h"
 #include "tallyctl/db.h"
-#include "tallyctl/decision.h"
 #include "tallyctl/filter.h"
 #include "tallyctl/tallyctl.h"
 

@@ -1,7 +1,7 @@
 #include "tallyctl/filter.h"
 
+#include "ctl/decision.h"
 #include "decide/decide.h"
-#include "tallyctl/decision.h"
 
 static bool is_id_text(struct tl_str s)
 {

@@ -80,17 +80,39 @@ static void query(struct req *req)
 	tl_buf_deinit(&b);
 }
 
+static const struct http_files pages = { .dir = "pages",
+					 .policy = HTTP_POLICY,
+					 .absent = "none here" };
+static const struct http_files nothing = { .dir = "none",
+					   .policy = HTTP_POLICY,
+					   .absent = "none here" };
+static const struct http_files hashed = { .dir = "pages/hashed",
+					  .policy = HTTP_POLICY,
+					  .absent = "none here",
+					  .hashed = true };
+
 static void page(struct req *req)
 {
-	req_reply_file(req, "pages", req_path_param(req, "file"));
+	req_reply_file(req, &pages, req_path_param(req, "file"));
 }
 
 static void none(struct req *req)
 {
-	req_reply_file(req, "none", req_path_param(req, "file"));
+	req_reply_file(req, &nothing, req_path_param(req, "file"));
+}
+
+static void asset(struct req *req)
+{
+	req_reply_file(req, &hashed, req_path_param(req, "file"));
 }
 
 static const struct route routes[] = {
+	{ .id = "asset",
+	  .methods = HTTP_GET,
+	  .path = "/hashed/{file}",
+	  .auth = AUTH_NONE,
+	  .flags = ROUTE_INLINE,
+	  .handler = asset },
 	{ .id = "page",
 	  .methods = HTTP_GET,
 	  .path = "/pages/{file}",

@@ -7,7 +7,8 @@
  * GET /item/{id}, GET /slow (a coroutine that waits 100 ms), GET /query,
  * GET /api/mine (needs a key; RIG_KEY has five requests and three credits),
  * GET /pages/{file} and /none/{file} (of those directories below the web
- * directory), GET /openapi.json.
+ * directory), GET /hashed/{file} (of pages/hashed, whose names are hashes),
+ * GET /openapi.json.
  */
 #ifndef TALLY_TESTS_HTTP_RIG_H
 #define TALLY_TESTS_HTTP_RIG_H

@@ -212,7 +212,8 @@ START_TEST(ids_are_checked_and_then_looked_for)
 	{
 		if (!has_ids(route))
 			continue;
-		ask_about(route, "nonsense", NULL);
+		/* neither a UUID nor the id of a request */
+		ask_about(route, "non~sense", NULL);
 		want_error(400, "bad_request");
 		ck_assert_ptr_nonnull(
 			strstr(json_str(&r, "error.message"), "_id: must be"));

@@ -58,6 +58,13 @@ static void setup(void)
 	write_file("pages/data", "x", 1);
 	write_file("pages/empty.css", "", 0);
 	write_file("pages/large.js", large, LARGE_BYTES);
+	make_directory("pages/hashed");
+	write_file("pages/both.css", "plain", 5);
+	write_file("pages/both.css.gz", "gzip", 4);
+	write_file("pages/both.css.br", "brotli", 6);
+	write_file("pages/alone.svg.gz", "alone", 5);
+	write_file("pages/hashed/app-1a2b.js", "app", 3);
+	write_file("pages/hashed/app-1a2b.js.gz", "app.gz", 6);
 	(void)snprintf(link, sizeof(link), "%s/pages/link.html", dir);
 	ck_assert_int_eq(symlink("../secret.html", link), 0);
 	free(large);
@@ -163,6 +170,9 @@ static const char *const elsewhere[] = {
 	"/pages/sub",
 	"/pages/sub/file.html",
 	"/pages/sub%2ffile.html",
+	"/pages/both.css.gz",
+	"/pages/both.css.br",
+	"/pages/hashed",
 	"/pages/index.html%00.js",
 	"/pages/",
 	"/none/index.html",
@@ -187,7 +197,128 @@ START_TEST(pages_that_were_not_installed_say_so)
 	char *text = ask("GET", "/none/index.html", "");
 
 	assert_has(text, "HTTP/1.1 404 ");
-	assert_has(text, "these pages were not installed");
+	assert_has(text, "none here");
+	free(text);
+}
+END_TEST
+
+/* ---- compressed forms ---- */
+
+/* accept: NULL, no such header; body NULL: 406. */
+static const struct {
+	const char *accept, *coding, *body;
+} forms[] = {
+	{ NULL, NULL, "plain" },
+	{ "", NULL, "plain" },
+	{ "identity", NULL, "plain" },
+	{ "gzip", "gzip", "gzip" },
+	{ "x-gzip", "gzip", "gzip" },
+	{ "GZIP", "gzip", "gzip" },
+	{ "gzip, deflate, br", "br", "brotli" },
+	{ "br,gzip", "br", "brotli" },
+	{ "*", "br", "brotli" },
+	{ "br;q=0.5, gzip;q=0.8", "gzip", "gzip" },
+	{ "br ; q=0.5 , gzip ; q=0.499", "br", "brotli" },
+	{ "gzip;q=0.001", "gzip", "gzip" },
+	{ "gzip;q=0.5, identity;q=0.9", NULL, "plain" },
+	{ "br;q=0, *;q=0.1", "gzip", "gzip" },
+	{ "br;q=0, gzip;q=0", NULL, "plain" },
+	{ "deflate, zstd", NULL, "plain" },
+	{ "identity;q=0, gzip", "gzip", "gzip" },
+	{ "*;q=0, gzip", "gzip", "gzip" },
+	{ "*;q=0, identity", NULL, "plain" },
+	{ ", ,", NULL, "plain" },
+	{ "identity;q=0", NULL, NULL },
+	{ "identity;q=0, zstd", NULL, NULL },
+	{ "*;q=0", NULL, NULL },
+};
+
+START_TEST(the_form_that_the_client_likes_best_is_sent)
+{
+	char *header = forms[_i].accept != NULL
+			       ? tl_asprintf("Accept-Encoding: %s\r\n",
+					     forms[_i].accept)
+			       : tl_strdup("");
+	char *text = ask("GET", "/pages/both.css", header), *line;
+
+	assert_has(text, "\r\nVary: Accept-Encoding\r\n");
+	if (forms[_i].body == NULL) {
+		assert_has(text, "HTTP/1.1 406 ");
+		assert_has(text, "{\"error\":{\"code\":\"not_acceptable\"");
+	} else {
+		assert_has(text, "HTTP/1.1 200 ");
+		assert_has(text, "\r\nContent-Type: text/css;");
+		ck_assert_str_eq(strstr(text, "\r\n\r\n") + 4, forms[_i].body);
+	}
+	line = tl_asprintf("\r\nContent-Encoding: %s\r\n",
+			   forms[_i].coding != NULL ? forms[_i].coding : "");
+	if (forms[_i].coding != NULL)
+		assert_has(text, line);
+	else
+		ck_assert_ptr_null(strstr(text, "Content-Encoding"));
+	tl_free(line);
+	tl_free(header);
+	free(text);
+}
+END_TEST
+
+/* A cache must not take one form for another. */
+START_TEST(each_form_has_its_own_etag)
+{
+	static const char *const accepts[] = { "Accept-Encoding: br\r\n",
+					       "Accept-Encoding: gzip\r\n",
+					       "" };
+	char *etags[3], *given, *again;
+
+	for (int i = 0; i < 3; i++) {
+		char *text = ask("GET", "/pages/both.css", accepts[i]);
+		const char *at = strstr(text, "\r\nETag: ") + 8;
+
+		etags[i] = tl_asprintf("%.*s", (int)strcspn(at, "\r"), at);
+		free(text);
+	}
+	ck_assert_str_ne(etags[0], etags[1]);
+	ck_assert_str_ne(etags[1], etags[2]);
+	given = tl_asprintf("%sIf-None-Match: %s\r\n", accepts[0], etags[0]);
+	again = ask("GET", "/pages/both.css", given);
+	assert_has(again, "HTTP/1.1 304 ");
+	assert_has(again, "\r\nVary: Accept-Encoding\r\n");
+	free(again);
+	again = ask("HEAD", "/pages/both.css", accepts[0]);
+	assert_has(again, "\r\nContent-Encoding: br\r\n");
+	assert_has(again, "\r\nContent-Length: 6\r\n");
+	free(again);
+	tl_free(given);
+	for (int i = 0; i < 3; i++)
+		tl_free(etags[i]);
+}
+END_TEST
+
+START_TEST(what_has_its_hash_in_its_name_is_kept_for_a_year)
+{
+	char *text =
+		ask("GET", "/hashed/app-1a2b.js", "Accept-Encoding: gzip\r\n");
+
+	assert_has(text, "\r\nCache-Control: public, max-age=31536000, "
+			 "immutable\r\n");
+	assert_has(text, "\r\nContent-Encoding: gzip\r\n");
+	assert_has(text, "\r\nETag: \"");
+	assert_has(text, "\r\nContent-Security-Policy: ");
+	free(text);
+	text = ask("GET", "/hashed/app-9999.js", "");
+	assert_has(text, "HTTP/1.1 404 ");
+	ck_assert_ptr_null(strstr(text, "max-age"));
+	free(text);
+}
+END_TEST
+
+START_TEST(a_compressed_file_without_its_plain_one_is_a_file)
+{
+	char *text =
+		ask("GET", "/pages/alone.svg.gz", "Accept-Encoding: gzip\r\n");
+
+	assert_has(text, "HTTP/1.1 200 ");
+	ck_assert_ptr_null(strstr(text, "Content-Encoding"));
 	free(text);
 }
 END_TEST
@@ -266,6 +397,11 @@ int main(void)
 	tcase_add_loop_test(c, nothing_else_is_served, 0,
 			    (int)(sizeof(elsewhere) / sizeof(elsewhere[0])));
 	tcase_add_test(c, pages_that_were_not_installed_say_so);
+	tcase_add_loop_test(c, the_form_that_the_client_likes_best_is_sent, 0,
+			    (int)(sizeof(forms) / sizeof(forms[0])));
+	tcase_add_test(c, each_form_has_its_own_etag);
+	tcase_add_test(c, what_has_its_hash_in_its_name_is_kept_for_a_year);
+	tcase_add_test(c, a_compressed_file_without_its_plain_one_is_a_file);
 	tcase_add_test(c, slow_readers_hold_no_copies_and_get_all_of_it);
 	suite_add_tcase(s, c);
 	srunner_run_all(r, CK_NORMAL);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 
 #include "codec/doc.h"
+#include "ctl/decision.h"
 #include "decide/decide.h"
-#include "tallyctl/decision.h"
 #include "tallyctl/filter.h"
 #include "tally/input.h"
 #include "tallyctl/key_input.h"

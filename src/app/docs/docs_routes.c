@@ -1,5 +1,13 @@
 #include "app/docs/docs.h"
 
+/* The viewer draws icons from data: addresses. */
+static const struct http_files viewer = {
+	.dir = "docs",
+	.policy = HTTP_POLICY "; img-src 'self' data:",
+	.absent = "these pages were not installed: build without "
+		  "--without-web",
+};
+
 /* Public, and the same for everybody until the next release. */
 static void openapi_handle(struct req *req)
 {
@@ -8,12 +16,12 @@ static void openapi_handle(struct req *req)
 
 static void page_handle(struct req *req)
 {
-	req_reply_file(req, "docs", TL_STR("index.html"));
+	req_reply_file(req, &viewer, TL_STR("index.html"));
 }
 
 static void file_handle(struct req *req)
 {
-	req_reply_file(req, "docs", req_path_param(req, "file"));
+	req_reply_file(req, &viewer, req_path_param(req, "file"));
 }
 
 /* clang-format off */

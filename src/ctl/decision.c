@@ -1,4 +1,4 @@
-#include "tallyctl/decision.h"
+#include "ctl/decision.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -229,7 +229,7 @@ struct tl_str decision_request(const struct shm_decision *d)
 				len <= sizeof(d->request_id) ? len : 0 };
 }
 
-const struct doc *decision_doc(const struct shm_decision *d, struct tl_arena *a)
+struct doc *decision_doc(const struct shm_decision *d, struct tl_arena *a)
 {
 	struct doc *o = doc_object(a);
 	char time[TL_RFC3339_TEXT];

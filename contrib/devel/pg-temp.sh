@@ -8,7 +8,8 @@
 # the command with PGHOST, PGPORT, PGUSER and PGDATABASE set, then stops the
 # server and removes everything.  Exit status: the command's; 77 when no
 # PostgreSQL server is installed.  As root the server runs as user postgres.
-# PG_TEMP_FAST=no keeps fsync on, for measuring.
+# PG_TEMP_FAST=no keeps fsync on, for measuring.  PG_TEMP_KEEP=DIR moves the
+# data directory of the stopped server there when the command went well.
 set -eu
 
 find_bindir() {
@@ -41,9 +42,16 @@ fi
 cleanup() {
 	status=$?
 	trap - EXIT
+	how=immediate
+	if [ "$status" = 0 ] && [ -n "${PG_TEMP_KEEP:-}" ]; then
+		how=fast
+	fi
 	if [ -f "$dir/data/postmaster.pid" ]; then
-		(cd / && $as "$bindir/pg_ctl" -D "$dir/data" -m immediate -w stop \
+		(cd / && $as "$bindir/pg_ctl" -D "$dir/data" -m $how -w stop \
 			>/dev/null 2>&1) || true
+	fi
+	if [ $how = fast ]; then
+		mv "$dir/data" "$PG_TEMP_KEEP" || status=1
 	fi
 	rm -rf "$dir"
 	exit "$status"
@@ -55,7 +63,7 @@ trap 'exit 143' TERM
 fast="-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 [ "${PG_TEMP_FAST:-yes}" = no ] && fast=
 if ! (cd / && $as "$bindir/initdb" -D "$dir/data" -U postgres -A trust \
-	-E UTF8 --locale=C --no-sync) >"$dir/log" 2>&1 ||
+	-E UTF8 --locale=C.UTF-8 --wal-segsize=1 --no-sync) >"$dir/log" 2>&1 ||
 	! (cd / && $as "$bindir/pg_ctl" -D "$dir/data" -l "$dir/data/log" -w \
 		-o "-c listen_addresses= -c unix_socket_directories=$dir \
 -c timezone=UTC $fast" start) >>"$dir/log" 2>&1; then

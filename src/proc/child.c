@@ -23,6 +23,7 @@
 #define FLUSH_LIMIT_MS 60000
 #define OTHERS_MS	5
 #define OTHERS_GRACE_MS 500
+#define COROUTINES_END_MS 2000
 
 /* There is one per process. */
 static struct {
@@ -209,8 +210,14 @@ int proc_child_run(struct proc *p)
 
 bool proc_coroutines_end(struct event_base *base, const char *why)
 {
-	co_cancel_all(why);
-	for (int i = 0; i < 100 && co_live() > 0; i++)
-		event_base_loop(base, EVLOOP_NONBLOCK);
+	struct timeval limit = backoff_timeval(COROUTINES_END_MS);
+	uint64_t due_mono_ms = tl_mono_ms() + COROUTINES_END_MS;
+
+	event_base_loopexit(base, &limit); /* the last wait ends, too */
+	while (co_live() > 0 && tl_mono_ms() < due_mono_ms) {
+		/* again and again: a pool may have begun to connect anew */
+		co_cancel_all(why);
+		event_base_loop(base, EVLOOP_ONCE);
+	}
 	return co_live() == 0;
 }

@@ -1,4 +1,5 @@
 /* GET /metrics: figures that are true, a format that Prometheus takes. */
+#include "base/mem.h"
 #include "lib/fixture.h"
 
 #include <stdio.h>
@@ -114,7 +115,7 @@ END_TEST
 START_TEST(promtool_finds_nothing_to_say)
 {
 	const char *tool = getenv("TALLY_PROMTOOL");
-	char *file, *out, command[1024];
+	char *file, *out, *said, command[1024];
 	FILE *f;
 	int st;
 
@@ -140,10 +141,12 @@ START_TEST(promtool_finds_nothing_to_say)
 		       "'%s' check metrics <'%s' >'%s' 2>&1", tool, file, out);
 	st = system(command);
 
-	ck_assert_msg(st == 0, "promtool: %s", world_read(out));
-	ck_assert_str_eq(world_read(out), "");
-	free(file);
-	free(out);
+	said = world_read(out);
+	ck_assert_msg(st == 0, "promtool: %s", said);
+	ck_assert_str_eq(said, "");
+	tl_free(said);
+	tl_free(file);
+	tl_free(out);
 }
 END_TEST
 

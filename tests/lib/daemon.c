@@ -67,16 +67,36 @@ void daemon_setenv(struct daemon *d, const char *name_value)
 	d->env[d->n_env++] = tl_strdup(name_value);
 }
 
-char *daemon_database(struct pgtest *pg)
+static char *make_database(struct pgtest *pg, bool demo)
 {
+	const char *from = pgtest_template(pg, demo);
 	static unsigned made;
-	char name[64];
+	char *conninfo, name[64];
 
 	snprintf(name, sizeof(name), "t%ld_%u", (long)getpid(), ++made);
-	sql_exec(pgtest_conninfo(pg), "CREATE DATABASE %s", name);
+	sql_exec(pgtest_conninfo(pg), "CREATE DATABASE %s TEMPLATE %s", name,
+		 from != NULL ? from : "template1");
 	sql_close();
-	return tl_asprintf("host=%s user=postgres dbname=%s", pgtest_dir(pg),
-			   name);
+	conninfo = tl_asprintf("host=%s user=postgres dbname=%s",
+			       pgtest_dir(pg), name);
+	if (from != NULL) /* a copy, but another database */
+		sql_exec(conninfo, "UPDATE tallyd.instance SET "
+				   "database_id = gen_random_uuid(), "
+				   "created_at = now()");
+	return conninfo;
+}
+
+char *daemon_database(struct pgtest *pg)
+{
+	return make_database(pg, false);
+}
+
+static bool wants_demo(const char *const *settings)
+{
+	for (; settings != NULL && *settings != NULL; settings++)
+		if (strcmp(*settings, "database.seed_demo=no") == 0)
+			return false;
+	return true;
 }
 
 struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
@@ -111,9 +131,10 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	daemon_set(d, "shm.idempotency=8192");
 	daemon_set(d, "shm.request_log=8192");
 	daemon_set(d, "database.seed_demo=yes");
+	daemon_set(d, "database.pool_size=2");
 	daemon_set(d, "metering.flush_interval_ms=200");
 	if (pg != NULL) {
-		d->conninfo = daemon_database(pg);
+		d->conninfo = make_database(pg, wants_demo(settings));
 		set_owned(d, tl_asprintf("database.url=%s", d->conninfo));
 	}
 	while (settings != NULL && *settings != NULL)

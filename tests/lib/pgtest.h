@@ -1,8 +1,8 @@
 /*
  * pgtest.h - a throw-away PostgreSQL for tests.
  *
- * A cluster of its own in a fresh directory below /tmp: Unix socket only, no
- * fsync.  As root it runs under the user postgres.  Any failure ends the test
+ * A cluster of its own in a fresh directory below /tmp, copied from the one
+ * that tests/lib/cluster.sh has made, if it has: Unix socket only, no fsync.  As root it runs under the user postgres.  Any failure ends the test
  * program with words, because there is nothing to test without it.  It is also
  * stopped when the program ends or is killed.  Forked tests (libcheck's) may
  * stop and start it; what they start ends with them, so a fixture that begins
@@ -12,9 +12,14 @@
 #ifndef TALLY_TESTS_PGTEST_H
 #define TALLY_TESTS_PGTEST_H
 
+#include <stdbool.h>
+
 struct pgtest;
 
 struct pgtest *pgtest_start(void);
+/* A database to make others from: migrated, with today's demo data or without;
+ * NULL when this cluster has none. */
+const char *pgtest_template(const struct pgtest *p, bool demo);
 /* Superuser, database postgres; borrowed. */
 const char *pgtest_conninfo(const struct pgtest *p);
 const char *pgtest_dir(const struct pgtest *p); /* of the socket, borrowed */

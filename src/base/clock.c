@@ -13,10 +13,6 @@
 #define DAY_FIRST (-719528) /* 0000-01-01 */
 #define DAY_LAST  2932896   /* 9999-12-31 */
 
-struct civil {
-	int year, month, day;
-};
-
 uint64_t tl_mono_ns(void)
 {
 	struct timespec ts;
@@ -43,7 +39,7 @@ int64_t tl_wall_us(void)
  * Date Algorithms": years begin in March, so the leap day is the last one,
  * and 400 years are always 146097 days.
  */
-static int32_t day_of_civil(struct civil c)
+int32_t tl_day_of_civil(struct tl_civil c)
 {
 	int y = c.month <= 2 ? c.year - 1 : c.year;
 	int era = (y >= 0 ? y : y - 399) / 400;
@@ -55,7 +51,7 @@ static int32_t day_of_civil(struct civil c)
 	return era * 146097 + doe - 719468;
 }
 
-static struct civil civil_of_day(int32_t day)
+struct tl_civil tl_civil_of_day(int32_t day)
 {
 	int z = day + 719468;
 	int era = (z >= 0 ? z : z - 146096) / 146097;
@@ -63,7 +59,7 @@ static struct civil civil_of_day(int32_t day)
 	int yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
 	int doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
 	int mp = (5 * doy + 2) / 153;
-	struct civil c;
+	struct tl_civil c;
 
 	c.day = doy - (153 * mp + 2) / 5 + 1;
 	c.month = mp < 10 ? mp + 3 : mp - 9;
@@ -93,14 +89,14 @@ static char *put(char *p, int64_t v, int n)
 
 void tl_day_format(int32_t day, char dst[11])
 {
-	struct civil c;
+	struct tl_civil c;
 	char *p;
 
 	if (day < DAY_FIRST)
 		day = DAY_FIRST;
 	if (day > DAY_LAST)
 		day = DAY_LAST;
-	c = civil_of_day(day);
+	c = tl_civil_of_day(day);
 	p = put(dst, c.year, 4);
 	*p++ = '-';
 	p = put(p, c.month, 2);
@@ -171,7 +167,7 @@ static bool take_one_of(struct tl_str *s, const char *set, char *c_r)
 
 static bool take_date(struct tl_str *s, int32_t *day_r)
 {
-	struct civil c;
+	struct tl_civil c;
 	char dash;
 
 	if (!take_digits(s, 4, &c.year) || !take_one_of(s, "-", &dash) ||
@@ -181,7 +177,7 @@ static bool take_date(struct tl_str *s, int32_t *day_r)
 	if (c.month < 1 || c.month > 12 || c.day < 1 ||
 	    c.day > month_days(c.year, c.month))
 		return false;
-	*day_r = day_of_civil(c);
+	*day_r = tl_day_of_civil(c);
 	return true;
 }
 

@@ -33,4 +33,11 @@ bool tl_rfc3339_parse(struct tl_str s, int64_t *wall_us_r);
 void tl_day_format(int32_t day, char dst[11]);
 bool tl_day_parse(struct tl_str s, int32_t *day_r); /* real dates only */
 
+struct tl_civil {
+	int year, month, day; /* 1 to 12, 1 to 31 */
+};
+/* Gregorian, before 1582 too; days since 1970-01-01. */
+int32_t tl_day_of_civil(struct tl_civil c);
+struct tl_civil tl_civil_of_day(int32_t day);
+
 #endif

@@ -3,7 +3,8 @@
 
 # shellcheck disable=SC2034 # used by those who read this file
 BUILD_PACKAGES=(gcc make autoconf automake pkg-config libc6-dev libevent-dev
-	libpq-dev libmsgpack-dev libjson-c-dev libssl-dev libinih-dev curl)
+	libpq-dev libmsgpack-dev libjson-c-dev libssl-dev libinih-dev
+	libcurl4-openssl-dev curl)
 
 # The viewer at /docs/api comes from npm; a node that is there already, by
 # whatever way, brings it along.

@@ -48,6 +48,13 @@ SELECT user_id, key_id, 1, '2024-09-02 12:00Z'::timestamptz
   FROM api_keys, generate_series(0, 4) w WHERE key_prefix LIKE '%0';
 INSERT INTO tallyd.change_log (kind, key_hash)
 SELECT 'key', decode(key_hash, 'hex') FROM api_keys;
+INSERT INTO tallyd.task (state, name, queue, tenant, payload, retry_limit,
+	retry_delay_ms, retry_backoff, timeout_ms, owner_epoch, owner_spawn,
+	lease_until, run_at)
+SELECT g % 4, 'n' || g % 5, 'q' || g % 3, 't' || g % 7, '{}', 3, 1, false, 1,
+	g % 50, g % 70, now(), now() + g * INTERVAL '1 s'
+  FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.task_selftest SELECT g, 1 FROM generate_series(1, 20000) g;
 ANALYZE;
 SQL
 
@@ -65,10 +72,11 @@ fi
 allowed='
 audit_page audit_log_pkey     newest first, ends with the page
 key_list api_keys_created_at_idx newest first, ends with the page
+task_expire flush_node        one row for each start of a machine
 usage_totals api_keys         counts, kept by the route for 20 times their time
 usage_totals users            counts, kept by the route for 20 times their time
 '
-small='^(plans|limits|instance)$'
+small='^(plans|limits|instance|task_queue)$'
 
 # "statement table-or-index" of each scan without a condition
 wide=$(printf '%s\n' "$plans" | awk -v small="$small" '
@@ -109,7 +117,7 @@ if [ -n "$bad$stale" ]; then
 	exit 1
 fi
 large='users|api_keys|daily_usage|limit_overrides|change_log|idempotency_record'
-large="$large|flush_node|audit_log|request_logs[_0-9]*"
+large="$large|flush_node|audit_log|request_logs[_0-9]*|task"
 
 # What stands inside functions.
 inner=$(psql -X -q 2>&1 <<'SQL'
@@ -127,6 +135,14 @@ SELECT tallyd.flush_apply('n', 1, 1, false, ARRAY[md5('u1')::uuid],
 	'{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',
 	'2024-09-01', ARRAY[md5('u1')::uuid], ARRAY[md5('k1')::uuid], '{m}',
 	'{1}', '{1}', '{1}', '{1}', ARRAY[1725278400000000], '{2024-09-02}');
+SELECT tallyd.task_register('{n1}', '{q1}', '{""}', '{1}', '{1}', '{f}', '{1}');
+SELECT tallyd.task_look(10);
+SELECT tallyd.task_claim(1, 1, '{n1}', 10, '{}', '{}', '{}', '{}', '{}', '{}');
+SELECT tallyd.task_finish(1, 1, '{2,6}', '{0,0}', '{0,1}', '{completed,failed}',
+	'{0,0}', '{0,0}', ARRAY[us, us], '{"",""}', true)
+  FROM (SELECT (extract(epoch FROM now()) * 1000000)::int8 AS us) AS u;
+SELECT tallyd.task_lose('{10}', '{0}', 10, 'e'), tallyd.task_cancel(1),
+	tallyd.task_retry(4);
 SQL
 )
 if ! printf '%s\n' "$inner" | grep -q 'Insert on daily_usage'; then

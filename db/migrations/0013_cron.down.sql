@@ -1,0 +1,2 @@
+DROP TABLE tallyd.cron_runs;
+DROP TABLE tallyd.cron_jobs;

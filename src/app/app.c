@@ -1,6 +1,7 @@
 #include "app/app.h"
 
 #include "app/admin/admin.h"
+#include "app/admin/admin_doctor.h"
 #include "app/admin/admin_status.h"
 #include "app/admin/admin_tokens.h"
 #include "app/docs/docs.h"
@@ -12,6 +13,7 @@
 #include "app/system/system.h"
 
 const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
+					   ADMIN_DOCTOR_ROUTES,
 					   ADMIN_STATUS_ROUTES,
 					   ADMIN_TOKENS_ROUTES,
 					   DOCS_ROUTES,

@@ -66,10 +66,16 @@ static void backup(void)
 	ck_assert_uint_eq(sb.st_mode & 07777, 0600);
 }
 
-/* To a database and a state directory of its own; not started. */
+/* With an empty database and a state directory of its own; not started. */
+static void make_copy(void)
+{
+	copy = daemon_new(NULL, DAEMON_SETTINGS(FREE_RATE));
+	daemon_on_database(copy, daemon_database(pg));
+}
+
 static void restore(void)
 {
-	copy = daemon_new(pg, DAEMON_SETTINGS(FREE_RATE));
+	make_copy();
 	ck_assert_int_eq(ctl_url(copy, "restore", NULL), 0);
 }
 
@@ -459,7 +465,7 @@ START_TEST(a_damaged_file_is_refused_and_nothing_is_changed)
 
 	begin("metering.flush_interval_ms=1000");
 	backup();
-	copy = daemon_new(pg, DAEMON_SETTINGS(FREE_RATE));
+	make_copy();
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		change_byte(places[i].at, places[i].from_end);
 
@@ -483,7 +489,7 @@ START_TEST(a_later_schema_is_refused)
 	sql_exec(d->conninfo, "INSERT INTO tallyd.schema_migration (number, "
 			      "name, up_sha256) VALUES (9000, 'later', 'x')");
 	backup();
-	copy = daemon_new(pg, DAEMON_SETTINGS(FREE_RATE));
+	make_copy();
 
 	ck_assert_int_eq(ctl_url(copy, "restore", NULL), 1);
 
@@ -504,7 +510,7 @@ START_TEST(a_running_daemon_and_a_full_database_are_in_the_way)
 	ck_assert_int_eq(ctl_url(d, "restore", "--clean"), 1);
 	ck_assert_int_eq(gate(key_of("busy"), "cost=3"), 200);
 	/* the same database by another state directory */
-	copy = daemon_new(pg, DAEMON_SETTINGS(FREE_RATE));
+	make_copy();
 	tl_free(copy->conninfo);
 	copy->conninfo = tl_strdup(d->conninfo);
 	ck_assert_int_eq(ctl_url(copy, "restore", "--clean"), 1);

@@ -67,28 +67,37 @@ void daemon_setenv(struct daemon *d, const char *name_value)
 	d->env[d->n_env++] = tl_strdup(name_value);
 }
 
-static char *make_database(struct pgtest *pg, bool demo)
+static char *create_database(struct pgtest *pg, const char *from)
 {
-	const char *from = pgtest_template(pg, demo);
 	static unsigned made;
-	char *conninfo, name[64];
+	char name[64];
 
 	snprintf(name, sizeof(name), "t%ld_%u", (long)getpid(), ++made);
 	sql_exec(pgtest_conninfo(pg), "CREATE DATABASE %s TEMPLATE %s", name,
-		 from != NULL ? from : "template1");
+		 from);
 	sql_close();
-	conninfo = tl_asprintf("host=%s user=postgres dbname=%s",
-			       pgtest_dir(pg), name);
-	if (from != NULL) /* a copy, but another database */
-		sql_exec(conninfo, "UPDATE tallyd.instance SET "
-				   "database_id = gen_random_uuid(), "
-				   "created_at = now()");
-	return conninfo;
+	return tl_asprintf("host=%s user=postgres dbname=%s", pgtest_dir(pg),
+			   name);
 }
 
 char *daemon_database(struct pgtest *pg)
 {
-	return make_database(pg, false);
+	return create_database(pg, "template1");
+}
+
+/* What a start would make of an empty one, where that is at hand. */
+static char *migrated_database(struct pgtest *pg, bool demo)
+{
+	const char *from = pgtest_template(pg, demo);
+	char *conninfo;
+
+	if (from == NULL)
+		return daemon_database(pg);
+	conninfo = create_database(pg, from);
+	sql_exec(conninfo, "UPDATE tallyd.instance SET "
+			   "database_id = gen_random_uuid(), "
+			   "created_at = now()");
+	return conninfo;
 }
 
 static bool wants_demo(const char *const *settings)
@@ -97,6 +106,12 @@ static bool wants_demo(const char *const *settings)
 		if (strcmp(*settings, "database.seed_demo=no") == 0)
 			return false;
 	return true;
+}
+
+void daemon_on_database(struct daemon *d, char *conninfo)
+{
+	d->conninfo = conninfo;
+	set_owned(d, tl_asprintf("database.url=%s", conninfo));
 }
 
 struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
@@ -133,10 +148,9 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	daemon_set(d, "database.seed_demo=yes");
 	daemon_set(d, "database.pool_size=2");
 	daemon_set(d, "metering.flush_interval_ms=200");
-	if (pg != NULL) {
-		d->conninfo = make_database(pg, wants_demo(settings));
-		set_owned(d, tl_asprintf("database.url=%s", d->conninfo));
-	}
+	if (pg != NULL)
+		daemon_on_database(d,
+				   migrated_database(pg, wants_demo(settings)));
 	while (settings != NULL && *settings != NULL)
 		daemon_set(d, *settings++);
 	return d;

@@ -40,6 +40,8 @@ struct daemon *daemon_start(struct pgtest *pg, const char *const *settings);
 #define DAEMON_SETTINGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
 /* A new, empty database of the server: its conninfo, the caller's. */
 char *daemon_database(struct pgtest *pg);
+/* Of a daemon made without a server; conninfo becomes its own. */
+void daemon_on_database(struct daemon *d, char *conninfo);
 void daemon_set(struct daemon *d, const char *setting); /* before a spawn */
 void daemon_setenv(struct daemon *d, const char *name_value);
 void daemon_free(struct daemon **d); /* kills what still runs */

@@ -246,9 +246,10 @@ START_TEST(a_full_queue_says_so_at_once)
 				{ .st = &nothing },
 				{ .st = &nothing },
 				{ .st = &nothing } };
+	int pid;
 
 	harness_pool(1, 2);
-	wait_for_connections(2);
+	harness_run(get_pid, &pid); /* its connection is there, and idle */
 	for (int i = 0; i < 4; i++)
 		harness_spawn(attempt, &a[i], CO_NO_DEADLINE);
 

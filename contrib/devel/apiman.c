@@ -174,6 +174,10 @@ static void reply(const struct route *r)
 		(void)printf("Reply: %s.\n", r->content_type != NULL
 						     ? r->content_type
 						     : "200 without a body");
+	} else if ((r->flags & ROUTE_EVENTS) != 0) {
+		(void)puts("Reply: 200, text/event-stream.\n"
+			   "Events by name, and what their data hold:");
+		fields(r->out, false);
 	} else {
 		(void)printf("Reply: %d, %s of\n",
 			     (r->flags & ROUTE_CREATED) != 0 ? 201 : 200,
@@ -204,6 +208,10 @@ static void parameters(const struct route *r)
 			   ".Li A-Z a-z 0-9 . _ - ,\n"
 			   "a request that is sent again within 24 hours gets "
 			   "the first answer and is charged once.");
+	if ((r->flags & ROUTE_EVENTS) != 0)
+		(void)puts("With the header\n"
+			   ".Li Last-Event-ID\n"
+			   "what happened since that event is told again.");
 }
 
 static void route(const struct route *r)

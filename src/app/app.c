@@ -5,6 +5,7 @@
 #include "app/admin/admin_status.h"
 #include "app/admin/admin_tokens.h"
 #include "app/docs/docs.h"
+#include "app/events/events.h"
 #include "app/explain/explain.h"
 #include "app/gate/gate.h"
 #include "app/keys/keys.h"
@@ -17,6 +18,7 @@ const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
 					   ADMIN_STATUS_ROUTES,
 					   ADMIN_TOKENS_ROUTES,
 					   DOCS_ROUTES,
+					   EVENTS_ROUTES,
 					   EXPLAIN_ROUTES,
 					   GATE_ROUTES,
 					   KEYS_ROUTES,

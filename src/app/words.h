@@ -11,5 +11,8 @@ extern const struct shape WORDS_KEY_STATUS;
 extern const struct shape WORDS_ROLE;
 extern const struct shape WORDS_LIMIT_ALGORITHM;
 extern const struct shape WORDS_LIMIT_SCOPE;
+extern const struct shape WORDS_DECISION_DOOR;
+extern const struct shape WORDS_DECISION_CODE;
+extern const struct shape WORDS_DECISION_REASON;
 
 #endif

@@ -3,8 +3,9 @@
  *
  * {"time":"…","level":"info","process":"worker/0","pid":7,"msg":"request",
  *  "request_id":"…","method":"GET","path":"/api/gate","status":200,
- *  "duration_us":41,"user_id":"…","key_id":"…"}.  Never a key, never the
- * query (it may hold one).  Lines are kept for at most 100 ms; a worker that
+ *  "duration_us":41,"user_id":"…","key_id":"…"}.  A stream's line comes when
+ * it has ended, with "bytes" and "closed".  Never a key, never the query (it
+ * may hold one).  Lines are kept for at most 100 ms; a worker that
  * is killed loses those, one that ends writes them.
  */
 #include <unistd.h>
@@ -88,35 +89,46 @@ static const char *method_name(unsigned method)
 	}
 }
 
-static void put_ids(struct tl_buf *b, const struct decide_out *d)
+static void put_ids(struct tl_buf *b, const struct http_log_line *l)
 {
 	HTTP_PUT(b, ",\"user_id\":\"");
-	http_put_uuid(b, &d->user_id);
+	http_put_uuid(b, l->user_id);
 	HTTP_PUT(b, "\",\"key_id\":\"");
-	http_put_uuid(b, &d->key_id);
+	http_put_uuid(b, l->key_id);
 	HTTP_PUT(b, "\"");
 }
 
-void http_accesslog_add(struct req *req, uint64_t end_ns)
+static void put_stream(struct tl_buf *b, const struct http_log_line *l)
+{
+	HTTP_PUT(b, ",\"bytes\":");
+	http_put_u64(b, l->bytes);
+	HTTP_PUT(b, ",\"closed\":\"");
+	http_put(b, l->closed, strlen(l->closed));
+	HTTP_PUT(b, "\"");
+}
+
+void http_accesslog_put(struct http *h, const struct http_log_line *l)
 {
 	static const struct timeval keep = { 0, KEEP_MS * 1000 };
-	struct http_accesslog *a = req->http->accesslog;
+	struct http_accesslog *a = h->accesslog;
 	struct tl_buf *b = &a->lines;
-	const char *method = method_name(req->method);
+	const char *method = method_name(l->method);
 
-	put_time(a, http_wall_us(req->http, end_ns));
+	put_time(a, http_wall_us(h, l->end_mono_ns));
 	http_put(b, a->fixed.ptr, a->fixed.len);
-	http_put(b, req->request_id.ptr, req->request_id.len);
+	http_put(b, l->request_id.ptr, l->request_id.len);
 	HTTP_PUT(b, "\",\"method\":\"");
 	http_put(b, method, strlen(method));
 	HTTP_PUT(b, "\",\"path\":");
-	tl_buf_add_json(b, req->path);
+	tl_buf_add_json(b, l->path);
 	HTTP_PUT(b, ",\"status\":");
-	http_put_u64(b, req->priv->status);
+	http_put_u64(b, l->status);
 	HTTP_PUT(b, ",\"duration_us\":");
-	http_put_u64(b, (end_ns - req->start_mono_ns) / 1000);
-	if (req->d_valid && req->d.have_key)
-		put_ids(b, &req->d);
+	http_put_u64(b, (l->end_mono_ns - l->start_mono_ns) / 1000);
+	if (l->user_id != NULL)
+		put_ids(b, l);
+	if (l->closed != NULL)
+		put_stream(b, l);
 	HTTP_PUT(b, "}\n");
 	if (b->len >= FLUSH_BYTES) {
 		flush(a);

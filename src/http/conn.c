@@ -95,6 +95,8 @@ static void conn_drop(struct http_conn *c)
 					 c->watch);
 	if (c->req != NULL)
 		c->req->priv->conn = NULL;
+	if (c->stream != NULL)
+		http_sse_gone(c->stream);
 	if (c->fd >= 0 && h->by_fd[c->fd] == c)
 		h->by_fd[c->fd] = NULL;
 	if (c->address != NULL)
@@ -287,8 +289,8 @@ static bool overdue(struct http_conn *c, uint64_t now_ms)
 	}
 	c->writing_since_ms = 0;
 	c->unwritten_bytes = 0;
-	if (c->req != NULL)
-		return false; /* its coroutine has the deadline */
+	if (c->req != NULL || c->stream != NULL)
+		return false; /* its coroutine has the deadline; or none */
 	if (c->reading_since_ms != 0)
 		return now_ms - c->reading_since_ms > limit_ms;
 	if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0)
@@ -308,7 +310,7 @@ static void sweep_one(struct http_conn *c, uint64_t now_ms)
 		(void)shutdown(c->fd, SHUT_RDWR);
 		return;
 	}
-	if (c->req == NULL && c->reading_since_ms == 0)
+	if (c->req == NULL && c->stream == NULL && c->reading_since_ms == 0)
 		watch(c);
 }
 
@@ -368,7 +370,7 @@ void http_conns_drain(struct http *h)
 		struct http_conn *c = TL_CONTAINER(pos, struct http_conn, link);
 		int waiting = 0;
 
-		if (!h->drain_idle_now || c->req != NULL ||
+		if (!h->drain_idle_now || c->req != NULL || c->stream != NULL ||
 		    c->reading_since_ms != 0 ||
 		    evbuffer_get_length(bufferevent_get_output(c->bev)) > 0)
 			continue;

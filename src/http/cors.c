@@ -34,7 +34,7 @@ bool http_cors_preflight(struct req *req)
 			       "GET, POST, PATCH, DELETE, OPTIONS");
 		req_header_add(req, "Access-Control-Allow-Headers",
 			       "Authorization, Content-Type, X-API-Key, "
-			       "Idempotency-Key, X-Request-Id");
+			       "Idempotency-Key, Last-Event-ID, X-Request-Id");
 		req_header_add(req, "Access-Control-Max-Age", "600");
 	}
 	req_reply_buf(req, 204, (struct tl_str){ NULL, 0 });

@@ -54,6 +54,8 @@ enum {
 	ROUTE_REPORTS = 1024, /* its 503 is a report in the form of `out` */
 	ROUTE_KEYLESS = 2048, /* AUTH_SELF that looks at addresses only */
 	ROUTE_REDIRECTS = 4096, /* a success is 302 with Location */
+	ROUTE_EVENTS = 8192, /* a stream (sse.h): each member of `out` is one
+			      * kind of event, by its name */
 };
 /* {"error":{"code","message","status"}}, of every error; 5xx with request_id. */
 extern const struct shape HTTP_ERROR_SHAPE;

@@ -20,9 +20,11 @@ struct http_accesslog;
 struct http_address;
 struct http_loads;
 struct http_profiles;
+struct http_sse;
 struct http_static;
 struct http_strict;
 struct router;
+struct sse;
 
 #define HTTP_BODY_DEFAULT_BYTES 16384
 #define HTTP_SWEEP_MS           100
@@ -45,6 +47,7 @@ struct http_conn {
 	bool adopted;              /* fd and peer are known */
 	bool linger;               /* take what still comes in before close */
 	struct req *req;           /* in hand */
+	struct sse *stream;        /* open; then there is no request */
 	size_t unwritten_bytes;    /* at the last sweep */
 	uint64_t reading_since_ms; /* mono; 0: no byte of a request yet */
 	uint64_t writing_since_ms; /* mono; 0: nothing is queued */
@@ -83,6 +86,7 @@ struct http_req_priv {
 	unsigned status;
 	const struct http_kept *kept; /* whose bytes reply_body may be */
 	bool close;
+	bool endless; /* a stream: no length, no body here */
 	bool has_cache_control, has_content_type;
 	bool cors;     /* the origin is allowed */
 	bool api;      /* path under /api/ */
@@ -111,6 +115,7 @@ struct http {
 	struct http_loads *loads;
 	struct http_profiles *profiles;
 	struct http_strict *strict;
+	struct http_sse *sse; /* sse.c; NULL until the first stream */
 	uint32_t worker;
 	int commit_eventfd, flusher_eventfd;
 	/* conn.c */
@@ -226,6 +231,9 @@ void http_error_body(struct tl_buf *b, enum doc_format f, unsigned status,
 void http_reply_init(struct http *h);
 /* What strict.c calls when the wait is over. */
 void http_reply_now(struct req *req);
+/* Of a stream: counts the answer, gives the head to send, which is good until
+ * the next reply.  req is gone; evhttp still waits for its answer. */
+struct tl_str http_reply_head(struct req *req);
 void http_mark_close(struct evhttp_request *ev);
 /* The date and constant lines, for senderror.c too. */
 void http_common_headers(struct http *h, uint64_t now_mono_ns,
@@ -262,7 +270,23 @@ void http_profiles_deinit(struct http *h);
 /* accesslog.c */
 void http_accesslog_init(struct http *h);
 void http_accesslog_deinit(struct http *h); /* writes what is left */
-void http_accesslog_add(struct req *req, uint64_t end_mono_ns);
+struct http_log_line {
+	struct tl_str request_id;
+	unsigned method;
+	struct tl_str path;
+	unsigned status;
+	uint64_t start_mono_ns, end_mono_ns;
+	const struct tl_uuid *user_id, *key_id; /* user_id NULL: nobody */
+	uint64_t bytes; /* of a stream, */
+	const char *closed; /* and why it has ended; NULL: no stream */
+};
+void http_accesslog_put(struct http *h, const struct http_log_line *line);
+
+/* sse.c */
+void http_sse_stop(struct http *h);
+/* The connection of a stream is gone, by evhttp's doing. */
+void http_sse_gone(struct sse *s);
+void http_sse_deinit(struct http *h);
 
 /* query.c */
 /* Decodes %XX, and '+' when form; copies to dst (len bytes suffice). */

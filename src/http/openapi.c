@@ -90,6 +90,11 @@ static const struct doc *parameter_components(struct openapi *m)
 			  "the same one within 24 hours gets the first answer "
 			  "again and is charged once",
 			  schema));
+	doc_set(m->a, all, "Last-Event-ID",
+		parameter(m, "Last-Event-ID", "header", false,
+			  "id of the last event that came: what happened since "
+			  "is told again",
+			  text_schema(m)));
 	return all;
 }
 
@@ -106,6 +111,7 @@ static const struct {
 	{ "/api/keys", "keys", "The caller's API keys." },
 	{ "/api/usage", "usage", "What the caller has used." },
 	{ "/api/dashboard", "usage", NULL },
+	{ "/api/events", "usage", NULL },
 	{ "/api/explain", "decisions", NULL },
 	{ "/api/auth", "usage", NULL },
 	{ "/api/admin", "admin", "Users, keys, plans and limits, for admins." },
@@ -240,6 +246,9 @@ static const struct doc *parameters_of(struct openapi *m, const struct route *r,
 	if ((r->flags & ROUTE_IDEMPOTENT) != 0)
 		doc_push(m->a, all,
 			 openapi_ref(m, "parameters", "Idempotency-Key"));
+	if ((r->flags & ROUTE_EVENTS) != 0)
+		doc_push(m->a, all,
+			 openapi_ref(m, "parameters", "Last-Event-ID"));
 	return all;
 }
 

@@ -217,8 +217,16 @@ static const struct doc *refusal_ref(struct openapi *m, size_t i,
 static const struct doc *success_content(struct openapi *m,
 					 const struct route *r)
 {
-	struct doc *array, *content;
+	struct doc *array, *content, *media;
 
+	if ((r->flags & ROUTE_EVENTS) != 0) {
+		content = doc_object(m->a);
+		media = doc_object(m->a);
+		doc_set(m->a, media, "schema",
+			schema_ref(m->a, r->out, m->schemas));
+		doc_set(m->a, content, "text/event-stream", media);
+		return content;
+	}
 	if (r->out == NULL) { /* a page, a file */
 		content = doc_object(m->a);
 		doc_set(m->a, content, r->content_type, doc_object(m->a));
@@ -252,14 +260,24 @@ static const struct doc *success_headers(struct openapi *m,
 	return h;
 }
 
+static const char *success_words(const struct route *r)
+{
+	if ((r->flags & ROUTE_CREATED) != 0)
+		return "It was made.";
+	if ((r->flags & ROUTE_REDIRECTS) != 0)
+		return "It is elsewhere.";
+	if ((r->flags & ROUTE_EVENTS) != 0)
+		return "Events until one side closes. Each member of the "
+		       "schema is one kind of event: its name is the event's, "
+		       "its value what `data` holds.";
+	return "Done.";
+}
+
 static const struct doc *success(struct openapi *m, const struct route *r)
 {
 	struct doc *o = doc_object(m->a);
 
-	openapi_text(m, o, "description",
-		     (r->flags & ROUTE_CREATED) != 0     ? "It was made."
-		     : (r->flags & ROUTE_REDIRECTS) != 0 ? "It is elsewhere."
-							 : "Done.");
+	openapi_text(m, o, "description", success_words(r));
 	doc_set(m->a, o, "headers", success_headers(m, r));
 	if (r->out != NULL || r->content_type != NULL)
 		doc_set(m->a, o, "content", success_content(m, r));

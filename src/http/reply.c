@@ -95,6 +95,8 @@ static void put_content(const struct req *req, struct tl_buf *b)
 		else
 			HTTP_PUT(b, "Content-Type: application/json\r\n");
 	}
+	if (p->endless)
+		return;
 	HTTP_PUT(b, "Content-Length: ");
 	http_put_u64(b, p->reply_body.len);
 	HTTP_PUT(b, "\r\n");
@@ -201,12 +203,10 @@ static void count_reply(struct http *h, unsigned status)
 		http_count(h, SHM_C_HTTP_OTHER);
 }
 
-/* The last look at the request: its strings die with evhttp's half. */
-static void settle(struct req *req)
+static void settle(struct req *req, uint64_t end_ns)
 {
 	struct http *h = req->http;
 	struct http_req_priv *p = req->priv;
-	uint64_t end_ns = tl_mono_ns();
 
 	count_reply(h, p->status);
 	if (h->shm != NULL)
@@ -217,10 +217,49 @@ static void settle(struct req *req)
 		decide_record(&h->decide, &req->d, req->door, &req->client,
 			      req->request_id, p->status, req->start_mono_ns,
 			      end_ns);
-	if (h->accesslog != NULL)
-		http_accesslog_add(req, end_ns);
 	if (p->conn != NULL)
 		http_conn_answered(p->conn, end_ns / TL_NS_PER_MS);
+}
+
+static void log_line(struct req *req, uint64_t end_ns)
+{
+	bool known = req->d_valid && req->d.have_key;
+
+	http_accesslog_put(req->http,
+			   &(struct http_log_line){
+				   .request_id = req->request_id,
+				   .method = req->method,
+				   .path = req->path,
+				   .status = req->priv->status,
+				   .start_mono_ns = req->start_mono_ns,
+				   .end_mono_ns = end_ns,
+				   .user_id = known ? &req->d.user_id : NULL,
+				   .key_id = &req->d.key_id });
+}
+
+/* The last look at the request: its strings die with evhttp's half. */
+static void settle_and_log(struct req *req)
+{
+	uint64_t end_ns = tl_mono_ns();
+
+	settle(req, end_ns);
+	if (req->http->accesslog != NULL)
+		log_line(req, end_ns);
+}
+
+struct tl_str http_reply_head(struct req *req)
+{
+	struct http_req_priv *p = req->priv;
+	struct http *h = req->http;
+
+	tl_assert(p->status == 0); /* one answer a request */
+	p->status = 200;
+	p->close = p->endless = true;
+	put_head(req, &h->head);
+	settle(req, tl_mono_ns());
+	req->ev = NULL;
+	http_request_done(req);
+	return tl_buf_str(&h->head);
 }
 
 /*
@@ -251,7 +290,7 @@ void http_reply_now(struct req *req)
 		body.len = 0;
 	if (p->conn != NULL && send_bytes(req, tl_buf_str(&h->head), body))
 		bev = p->conn->bev;
-	settle(req);
+	settle_and_log(req);
 	if (p->close && bev != NULL)
 		http_mark_close(ev);
 	if (bev != NULL)

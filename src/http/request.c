@@ -272,7 +272,8 @@ static void clear(struct req *req)
 	req->commit_gen = 0;
 	req->body = (struct tl_str){ NULL, 0 };
 	p->status = 0;
-	p->close = p->has_cache_control = p->has_content_type = false;
+	p->close = p->endless = false;
+	p->has_cache_control = p->has_content_type = false;
 	p->cors = p->api = p->metered = false;
 	req->record = false;
 	req->door = DECIDE_D_API;

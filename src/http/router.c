@@ -73,7 +73,8 @@ static bool id_is_taken(const struct router *r, const char *id)
 static enum tl_status check_row(const struct router *r,
 				const struct route *route, struct tl_err *err)
 {
-	unsigned kind = route->flags & (ROUTE_LIST | ROUTE_CREATED);
+	unsigned kind =
+		route->flags & (ROUTE_LIST | ROUTE_CREATED | ROUTE_EVENTS);
 	const char *why = NULL;
 
 	if (route->path[0] != '/' || route->handler == NULL)
@@ -83,9 +84,12 @@ static enum tl_status check_row(const struct router *r,
 	else if (id_is_taken(r, route->id))
 		why = "has the id of another";
 	else if (kind != 0 && route->out == NULL)
-		why = "is a list or creates, and has no shape of its reply";
-	else if (kind == (ROUTE_LIST | ROUTE_CREATED))
-		why = "is a list and creates";
+		why = "is a list, creates or streams, and has no shape of its "
+		      "reply";
+	else if ((kind & (kind - 1)) != 0)
+		why = "is two of: a list, what creates, a stream";
+	else if (kind == ROUTE_EVENTS && (route->flags & ROUTE_INLINE) == 0)
+		why = "is a stream and a coroutine";
 	else if (route->out != NULL && route->content_type != NULL)
 		why = "has a shape and another content type";
 	else if ((route->auth == AUTH_SELF) != (route->caller != NULL))

@@ -189,6 +189,7 @@ void http_drain(struct http *h, bool idle_now, void (*done)(void *), void *arg)
 	h->drain_idle_now = h->drain_idle_now || idle_now;
 	h->drained = done;
 	h->drained_arg = arg;
+	http_sse_stop(h);
 	http_conns_drain(h);
 }
 
@@ -213,6 +214,7 @@ void http_free(struct http **hp)
 	if (h->ev != NULL)
 		evhttp_free(h->ev); /* listeners and connections with it */
 	http_conns_deinit(h);
+	http_sse_deinit(h);
 	http_strict_deinit(h);
 	http_requests_deinit(h);
 	http_accesslog_deinit(h);

@@ -425,7 +425,8 @@ START_TEST(messagepack_is_answered_where_it_is_asked_for)
 		ask_plainly(route, target_of(route, NOBODY_ID), who);
 		type = header_of(&r, "Content-Type");
 		if (r.body_len == 0 ||
-		    (r.status < 400 && route->content_type != NULL))
+		    (r.status < 400 && (route->content_type != NULL ||
+					(route->flags & ROUTE_EVENTS) != 0)))
 			continue;
 		ck_assert_msg(strcmp(type, "application/msgpack") == 0,
 			      "%s (%d) came as %s", route->path, r.status,

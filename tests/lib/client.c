@@ -160,6 +160,21 @@ static bool read_head(struct client *c, struct reply *r)
 	return sscanf(r->head, "HTTP/1.%*d %d", &r->status) == 1;
 }
 
+/* A stream never ends by itself: up to its first event, which comes at once.
+ * Who wants more reads the socket. */
+static bool read_event(struct client *c, struct reply *r)
+{
+	const char *end;
+
+	while ((end = c->len > 0 ? strstr(c->buf, "\n\n") : NULL) == NULL)
+		if (!fill(c, c->len + 1))
+			return false;
+	r->body_len = (size_t)(end - c->buf) + 2;
+	r->body = tl_strndup(c->buf, r->body_len);
+	used(c, r->body_len);
+	return true;
+}
+
 static bool read_body(struct client *c, const char *method, struct reply *r)
 {
 	const char *type;
@@ -167,6 +182,9 @@ static bool read_body(struct client *c, const char *method, struct reply *r)
 
 	if (strcmp(method, "HEAD") == 0 || r->status == 204 || r->status == 304)
 		return true;
+	type = header_of(r, "Content-Type");
+	if (len < 0 && type != NULL && strcmp(type, "text/event-stream") == 0)
+		return read_event(c, r);
 	if (len < 0) /* until the end; an answer without a length */
 		len = fill(c, CLIENT_BODY_MAX) ? CLIENT_BODY_MAX : (long)c->len;
 	if (len > CLIENT_BODY_MAX || !fill(c, (size_t)len))

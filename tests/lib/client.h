@@ -50,6 +50,7 @@ void client_free(struct client **c);
  * One request, one answer.  `headers` is "Name: value\r\n..." or "" or NULL;
  * Host is added, and Content-Length when there is a body.  False: no whole
  * answer came (refused, reset, closed, timed out); r_r->status is 0 then.
+ * Of a stream of events only the first one is the body; then it hangs up.
  */
 bool client_request(struct client *c, const char *method, const char *target,
 		    const char *headers, const void *body, size_t body_len,

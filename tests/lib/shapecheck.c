@@ -69,6 +69,46 @@ static bool is_health(const struct route *route)
 	return strcmp(route->path, "/health") == 0;
 }
 
+/* The line "NAME: VALUE" of an event; len 0: it has none. */
+static struct tl_str line_of(struct tl_str event, const char *name)
+{
+	struct tl_str line;
+	size_t len = strlen(name);
+
+	while (tl_str_split(&event, '\n', &line))
+		if (line.len > len + 2 && memcmp(line.ptr, name, len) == 0 &&
+		    memcmp(line.ptr + len, ": ", 2) == 0)
+			return (struct tl_str){ line.ptr + len + 2,
+						line.len - len - 2 };
+	return (struct tl_str){ NULL, 0 };
+}
+
+enum tl_status shapecheck_event(const struct route *route, struct tl_str event,
+				struct tl_err *err)
+{
+	struct tl_str name = line_of(event, "event");
+	const struct shape_field *f = route->out->fields;
+	const struct doc *d;
+	enum tl_status st;
+	struct tl_arena a;
+
+	if (line_of(event, "id").len == 0)
+		return tl_err_set(err, TL_INVALID, "the event has no id");
+	while (f->name != NULL && !tl_str_eq(name, tl_str_c(f->name)))
+		f++;
+	if (f->name == NULL)
+		return tl_err_set(err, TL_INVALID,
+				  "the route has no event "
+				  "'%.*s'",
+				  (int)name.len, name.ptr);
+	tl_arena_init(&a);
+	st = doc_parse(&a, DOC_JSON, line_of(event, "data"), &d, err);
+	if (st == TL_OK)
+		st = shape_check(f->sub, d, err);
+	tl_arena_deinit(&a);
+	return st;
+}
+
 /* d: NULL when the body is none of the two encodings, or empty. */
 static enum tl_status success_check(const struct route *route,
 				    const struct reply *r, const struct doc *d,
@@ -82,6 +122,9 @@ static enum tl_status success_check(const struct route *route,
 				  "the route says it has no body");
 	if (route->out == NULL)
 		return TL_OK;
+	if ((route->flags & ROUTE_EVENTS) != 0)
+		return shapecheck_event(
+			route, (struct tl_str){ r->body, r->body_len }, err);
 	if (d == NULL)
 		return tl_err_set(err, TL_INVALID, "it is no document");
 	if ((route->flags & ROUTE_LIST) == 0)

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 
+#include "app/words.h"
 #include "ctl/decision.h"
 #include "loop/co.h"
 #include "shm/ring.h"
@@ -18,44 +19,6 @@
 
 #define REPLY SHAPE_NO_OFFSET, SHAPE_NO_OFFSET
 /* clang-format off */
-static const struct shape_field door_words[] = {
-	{ .name = "api", .doc = "a route of the API" },
-	{ .name = "gate", .doc = "/api/gate" },
-	{ .name = "verify", .doc = "/api/verify" },
-	{ .name = "record", .doc = "/api/usage/record" },
-	{ .name = "validate", .doc = "/api/auth/validate" },
-	{ .name = NULL },
-};
-static const struct shape door_shape = { "DecisionDoor", 0, door_words };
-static const struct shape_field code_words[] = {
-	{ .name = "ok", .doc = "let in" },
-	{ .name = "unauthorized", .doc = "401" },
-	{ .name = "forbidden", .doc = "403" },
-	{ .name = "rate_limited", .doc = "429" },
-	{ .name = "quota_exceeded", .doc = "429" },
-	{ .name = "service_unavailable", .doc = "503" },
-	{ .name = NULL },
-};
-static const struct shape code_shape = { "DecisionCode", 0, code_words };
-static const struct shape_field reason_words[] = {
-	{ .name = "missing", .doc = "no key" },
-	{ .name = "malformed", .doc = "it is no key" },
-	{ .name = "two_keys", .doc = "two headers, two keys" },
-	{ .name = "unknown", .doc = "no such key" },
-	{ .name = "revoked", .doc = "the key is" },
-	{ .name = "expired", .doc = "the key is" },
-	{ .name = "suspended", .doc = "the user is" },
-	{ .name = "address", .doc = "not among allowed_ips" },
-	{ .name = "scope", .doc = "the key lacks one" },
-	{ .name = "limit", .doc = "a rate limit" },
-	{ .name = "quota", .doc = "the user's daily credits" },
-	{ .name = "key_quota", .doc = "the key's own daily credits" },
-	{ .name = "busy", .doc = "try again" },
-	{ .name = "full", .doc = "a table of the segment is" },
-	{ .name = "database", .doc = "it was needed and away" },
-	{ .name = NULL },
-};
-static const struct shape reason_shape = { "DecisionReason", 0, reason_words };
 static const struct shape_field limit_fields[] = {
 	{ "name", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "which; key and address are built in" },
@@ -89,12 +52,12 @@ static const struct shape_field explain_fields[] = {
 	  "let in or refused, why, and when it passes, in one sentence" },
 	{ "lines", SHAPE_STRS, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "the same, cut where it may be" },
-	{ "door", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &door_shape,
+	{ "door", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &WORDS_DECISION_DOOR,
 	  "where it was asked" },
-	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &code_shape,
+	{ "code", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, &WORDS_DECISION_CODE,
 	  "ok, or the error" },
 	{ "reason", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
-	  &reason_shape, "of a refusal; null: it was let in" },
+	  &WORDS_DECISION_REASON, "of a refusal; null: it was let in" },
 	{ "status", SHAPE_INT, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "of HTTP" },
 	{ "key_id", SHAPE_UUID, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,

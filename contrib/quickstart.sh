@@ -159,6 +159,9 @@ banner() {
 
 	tallyd serves at $u
 
+	dashboard  $u/dashboard  (log in with one of the demo keys)
+	the API    $u/docs, to try it $u/docs/api
+
 	demo keys  Pro       codexible_demo_pro_2026
 	           Business  codexible_demo_business_2026
 	           Starter   codexible_demo_starter_2026
@@ -169,8 +172,6 @@ banner() {
 	           curl -s '$u/health'
 
 	(let in and charged; refused, over its credits; what was used; health)
-
-	the API    $u/docs/api
 
 	EOF
 }

@@ -194,7 +194,7 @@ fetch_promtool() {
 }
 
 begun=$SECONDS
-install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
+install_packages "${BUILD_PACKAGES[@]}" check chromium clang libfaketime mandoc shellcheck \
 	git || die "packages are missing"
 mkdir -p "$build"
 build=$(cd "$build" && pwd)

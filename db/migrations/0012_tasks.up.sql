@@ -66,12 +66,13 @@ CREATE TABLE tallyd.task (
 	retry_backoff BOOLEAN NOT NULL,
 	cancel_wanted BOOLEAN NOT NULL DEFAULT false,
 	name TEXT NOT NULL,
-	queue TEXT NOT NULL,
-	tenant TEXT NOT NULL DEFAULT '', -- '': nobody's
+	queue TEXT NOT NULL CHECK (octet_length(queue) BETWEEN 1 AND 40),
+	tenant TEXT NOT NULL DEFAULT '' -- '': nobody's
+		CHECK (octet_length(tenant) <= 200),
 	payload JSONB NOT NULL,
 	singleton_key TEXT,
 	event_id BIGINT, -- that made it
-	run_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+	run_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
 	created_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
 	owner_epoch BIGINT, -- of the segment
 	owner_spawn BIGINT, -- identity of the process in it
@@ -402,7 +403,7 @@ CREATE FUNCTION tallyd.task_claim(p_epoch BIGINT, p_spawn BIGINT,
 RETURNS TABLE (task_id BIGINT, attempt INT, failures SMALLINT, name TEXT,
 	queue TEXT, tenant TEXT, payload JSONB, event_id BIGINT,
 	retry_limit INT, retry_delay_ms INT, retry_backoff BOOLEAN,
-	timeout_ms INT, created_at TIMESTAMPTZ)
+	timeout_ms INT, created_at TIMESTAMPTZ, run_at TIMESTAMPTZ)
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_hashjoin = off
@@ -517,7 +518,7 @@ BEGIN
 		RETURNING u.task_id, u.attempt, u.failures, u.name, u.queue,
 			u.tenant, u.payload, u.event_id, u.retry_limit,
 			u.retry_delay_ms, u.retry_backoff, u.timeout_ms,
-			u.created_at;
+			u.created_at, u.run_at;
 		GET DIAGNOSTICS v_n = ROW_COUNT;
 		v_left := v_left - v_n;
 		EXIT WHEN v_left <= 0;

@@ -11,6 +11,7 @@
 #include "app/keys/keys.h"
 #include "app/metering/metering.h"
 #include "app/pages/pages.h"
+#include "app/selftest/selftest.h"
 #include "app/system/system.h"
 
 const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
@@ -26,3 +27,7 @@ const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
 					   PAGES_ROUTES,
 					   SYSTEM_ROUTES,
 					   NULL };
+
+static const struct task_def *const tasks[] = { SELFTEST_TASKS, NULL };
+static const struct event_def *const events[] = { SELFTEST_EVENTS, NULL };
+const struct bus_tables APP_BUS = { .tasks = tasks, .events = events };

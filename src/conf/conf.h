@@ -25,6 +25,7 @@ enum conf_durability { CONF_INTERVAL, CONF_STRICT };
 enum conf_meter_scope { CONF_BILLABLE, CONF_ALL };
 enum conf_strict_accepts { CONF_DATABASE, CONF_DISK };
 enum conf_outage_policy { CONF_REFUSE, CONF_OPEN };
+enum conf_task_audit { CONF_AUDIT_ALL, CONF_AUDIT_FAILURES };
 
 struct conf_strings {
 	char **items;
@@ -113,6 +114,15 @@ struct conf {
 		uint32_t request_log_retention_days; /* 90 */
 		uint32_t strict_timeout_ms; /* longest wait; 5000 */
 	} metering;
+	struct {
+		uint32_t count; /* processes; 2 */
+		uint32_t tasks; /* coroutines per runner; 250 */
+		enum conf_task_audit audit;
+		uint32_t attempts_retention_days; /* 90 */
+		uint32_t dead_retention_days;     /* 30 */
+		uint32_t events_retention_days;   /* 30 */
+		bool selftest;
+	} runner;
 	struct {
 		char *prefix; /* without the underscore; "codexible" */
 		uint32_t max_per_user, refresh_seconds;

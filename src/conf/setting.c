@@ -16,6 +16,7 @@ static const char *const level_words[] = { "error", "warn", "info", "debug",
 static const char *const durability_words[] = { "interval", "strict", NULL };
 static const char *const meter_scope_words[] = { "billable", "all", NULL };
 static const char *const accepts_words[] = { "database", "disk", NULL };
+static const char *const audit_words[] = { "all", "failures", NULL };
 static const char *const outage_words[] = { "refuse", "open", NULL };
 
 #define RELOAD  true
@@ -178,6 +179,21 @@ const struct setting SETTINGS[] = {
 		"how long rows of request_logs are kept"),
 	U32(metering, strict_timeout_ms, 5000, 10, 60000, RELOAD,
 		"longest an answer waits for durability = strict"),
+
+	U32(runner, count, 2, 0, 16, RELOAD,
+		"processes that run tasks; 0 leaves them to other hosts"),
+	U32(runner, tasks, 250, 1, 4000, RELOAD,
+		"tasks one runner has in hand at a time"),
+	WORDS(runner, audit, "all", audit_words, "all or failures", RELOAD,
+		"attempts of which a row is kept"),
+	U32(runner, attempts_retention_days, 90, 1, 36500, RELOAD,
+		"how long rows of attempts are kept"),
+	U32(runner, dead_retention_days, 30, 1, 36500, RELOAD,
+		"how long tasks that ended without success are kept"),
+	U32(runner, events_retention_days, 30, 1, 36500, RELOAD,
+		"how long events are kept"),
+	BOOL(runner, selftest, "no", RELOAD,
+		"run the tasks tallyd.selftest.*, for tests of the daemon"),
 
 	STRING(keys, prefix, "codexible", setting_check_brand,
 		"1 to 32 of A-Z a-z 0-9 . -", RELOAD,

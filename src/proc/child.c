@@ -86,7 +86,7 @@ static void on_others(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (child.stopping)
 		return;
-	if (!p->kind->listens && shm_slots_alive(p->shm, &pid) &&
+	if (p->kind->stop_rank > 1 && shm_slots_alive(p->shm, &pid) &&
 	    tl_mono_ms() < child.others_due_mono_ms)
 		evtimer_add(child.others, &again);
 	else

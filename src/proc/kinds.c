@@ -7,6 +7,11 @@ static uint32_t count_workers(const struct conf *conf)
 	return conf->server.workers;
 }
 
+static uint32_t count_runners(const struct conf *conf)
+{
+	return conf->runner.count;
+}
+
 static uint32_t count_one(const struct conf *conf)
 {
 	(void)conf;
@@ -24,6 +29,8 @@ const struct proc_kind PROC_KINDS[] = {
 	  .stop_rank = 9 },
 	{ .name = "worker", .main = worker_main, .count = count_workers,
 	  .listens = true, .protects = true, .stop_rank = 1 },
+	{ .name = "runner", .main = runner_main, .count = count_runners,
+	  .protects = true, .runs_tasks = true, .stop_rank = 1 },
 	{ .name = NULL },
 };
 /* clang-format on */

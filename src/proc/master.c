@@ -141,6 +141,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	if (m->shm == NULL || m->shm->my_metrics == NULL)
 		return;
 	shm_slot_beat(m->shm);
+	children_watch(m);
 	moved = shm_clock_adjust(m->shm, false, &step_us);
 	if (!moved && !m->clock_warned)
 		log_warn("the wall clock was set by %lld ms; periods go on by "
@@ -215,7 +216,8 @@ static enum tl_status make_pipes(struct master *m, struct tl_err *err)
 	if (pipe2(m->life_pipe, O_CLOEXEC) < 0)
 		return tl_err_sys(err, "make a pipe");
 	m->flusher_eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (m->flusher_eventfd < 0)
+	m->task_eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (m->flusher_eventfd < 0 || m->task_eventfd < 0)
 		return tl_err_sys(err, "make an eventfd");
 	return TL_OK;
 }

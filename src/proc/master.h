@@ -89,6 +89,7 @@ struct master {
 	int lock_fd;
 	int life_pipe[2]; /* nobody writes: its end is the master's */
 	int flusher_eventfd;
+	int task_eventfd;
 	int commit_eventfds[SHM_SLOTS]; /* by slot */
 	uint32_t n_commit_eventfds;
 	struct pgembed *pg; /* NULL: database.url */
@@ -130,6 +131,8 @@ void crew_spawn(struct crew *crew, const struct proc_kind *kind);
 bool crew_ready(const struct crew *crew, const struct proc_kind *kind);
 const struct proc_kind *kind_find(const char *name);
 bool child_reaped(struct master *m, pid_t pid, int status);
+/* Kills runners whose loop stands still while a task is out of time. */
+void children_watch(struct master *m);
 void child_signal(struct child *c, int sig);
 /* Signals every process of a rank; how many there are. */
 unsigned children_signal(struct master *m, unsigned rank, int sig);

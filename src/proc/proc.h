@@ -31,6 +31,7 @@ struct proc {
 	const int *commit_eventfds; /* flusher: all workers' */
 	uint32_t n_commit_eventfds;
 	int flusher_eventfd;
+	int task_eventfd; /* wakes the runners; everybody's, never read */
 	int ready_pipe; /* proc_ready, proc_fail; -1 when told */
 	bool refresh; /* the configuration was reloaded: re-read what is held */
 	struct event_base *base; /* made by proc_child_init */
@@ -44,12 +45,14 @@ struct proc_kind {
 	int (*main)(struct proc *p); /* exit code */
 	uint32_t (*count)(const struct conf *conf);
 	bool listens, protects; /* protects: shared rules become read-only */
+	bool runs_tasks; /* its death leaves claims behind */
 	unsigned stop_rank; /* lower ranks stop first: workers 1, flusher 9 */
 };
 extern const struct proc_kind PROC_KINDS[]; /* ends with .name NULL */
 
 int worker_main(struct proc *p);
 int flusher_main(struct proc *p);
+int runner_main(struct proc *p);
 
 /* In a child: event base, signal events, master's death, heartbeat. */
 enum tl_status proc_child_init(struct proc *p,

@@ -39,14 +39,16 @@ static enum tl_status prepare_crew(struct master *m, struct crew **crew_r,
 	return TL_OK;
 }
 
-/* Old workers of a crew get QUIT: at most n of them. */
+/* Old processes of a crew, but the flusher, get QUIT: at most n of them. */
 static void drain_old(struct master *m, const struct crew *fresh, uint32_t n)
 {
+	const struct proc_kind *flusher = kind_find("flusher");
+
 	for (uint32_t i = 0; i < SHM_SLOTS && n > 0; i++) {
 		struct child *c = &m->children[i];
 
 		if (c->state == CHILD_NONE || c->state == CHILD_STOPPING ||
-		    !c->kind->listens ||
+		    c->kind == flusher ||
 		    (c->post != NULL && c->post->crew == fresh))
 			continue;
 		c->post = NULL; /* nobody takes its place */
@@ -109,6 +111,9 @@ static void change_over(struct master *m, struct crew *fresh)
 
 	m->crew = fresh;
 	drain_old(m, fresh, SHM_SLOTS);
+	for (const struct proc_kind *k = PROC_KINDS; k->name != NULL; k++)
+		if (k != flusher)
+			crew_spawn(fresh, k);
 	for (uint32_t i = 0; i < old->n_posts; i++)
 		if (old->posts[i].kind == flusher &&
 		    old->posts[i].child != NULL)

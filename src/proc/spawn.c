@@ -61,13 +61,14 @@ static void close_others(int *keep, size_t n)
 
 static void keep_descriptors(const struct master *m, const struct proc *p)
 {
-	int *keep = tl_alloc_array(p->n_listen_fds + m->n_commit_eventfds + 3,
+	int *keep = tl_alloc_array(p->n_listen_fds + m->n_commit_eventfds + 4,
 				   sizeof(*keep));
 	size_t n = 0;
 
 	keep[n++] = p->master_pipe;
 	keep[n++] = p->ready_pipe;
 	keep[n++] = p->flusher_eventfd;
+	keep[n++] = p->task_eventfd;
 	for (uint32_t i = 0; i < p->n_listen_fds; i++)
 		keep[n++] = p->listen_fds[i];
 	if (p->commit_eventfd >= 0)
@@ -103,6 +104,7 @@ static _Noreturn void in_child(struct master *m, struct post *post,
 		.master_pipe = m->life_pipe[0],
 		.commit_eventfd = -1,
 		.flusher_eventfd = m->flusher_eventfd,
+		.task_eventfd = m->task_eventfd,
 		.ready_pipe = ready_fd,
 		.refresh = crew->generation > 1,
 	};

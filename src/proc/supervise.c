@@ -19,6 +19,8 @@
 #include "proc/master.h"
 #include "shm/metrics.h"
 
+#define STUCK_MS 5000
+
 const struct proc_kind *kind_find(const char *name)
 {
 	for (const struct proc_kind *k = PROC_KINDS; k->name != NULL; k++)
@@ -193,6 +195,44 @@ static void log_death(const struct child *c, int status)
 			  c->number, pid, WEXITSTATUS(status));
 }
 
+/* The living ones take the claims of the dead one back. */
+static void tell_runners(struct master *m)
+{
+	uint64_t one = 1;
+
+	atomic_fetch_add(&m->shm->head->task_deaths, 1);
+	(void)!write(m->task_eventfd, &one, sizeof(one));
+}
+
+/*
+ * A task that is out of time ends at its next wait.  One that does not wait
+ * for so long after that holds up its whole runner: neither timers nor the
+ * heartbeat run there any more.
+ */
+void children_watch(struct master *m)
+{
+	uint64_t now_mono_ms = tl_mono_ms();
+
+	for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+		const struct child *c = &m->children[i];
+		const struct shm_slot *s = &m->shm->slots[i];
+		uint64_t due_mono_ms, beat_mono_ms;
+
+		if (c->state == CHILD_NONE || !c->kind->runs_tasks)
+			continue;
+		due_mono_ms = atomic_load(&s->task_due_mono_ms);
+		beat_mono_ms = atomic_load(&s->beat_mono_ms);
+		if (due_mono_ms == 0 ||
+		    now_mono_ms < due_mono_ms + STUCK_MS ||
+		    now_mono_ms < beat_mono_ms + STUCK_MS)
+			continue;
+		log_error("a task of %s %u, process %ld, is out of time and "
+			  "does not end; killing the runner",
+			  c->kind->name, c->number, (long)c->pid);
+		kill(c->pid, SIGKILL);
+	}
+}
+
 bool child_reaped(struct master *m, pid_t pid, int status)
 {
 	struct child *c = NULL;
@@ -209,6 +249,8 @@ bool child_reaped(struct master *m, pid_t pid, int status)
 	child_hush(c);
 	log_death(c, status);
 	shm_slot_reap(m->shm, slot_of(c));
+	if (c->kind->runs_tasks)
+		tell_runners(m);
 	if (is_crash(status) && m->crew != NULL && m->crew->serving &&
 	    m->stop == STOP_NO) {
 		m->crash_wanted = true;

@@ -8,6 +8,7 @@
 #include "app/app.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "bus/bus.h"
 #include "http/http.h"
 #include "loop/co.h"
 #include "pg/pg.h"
@@ -61,6 +62,9 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 	};
 	enum tl_status st = co_init(p->base, COROUTINES_MAX, err);
 
+	if (st == TL_OK)
+		st = bus_open(&APP_BUS, p->shm, p->task_eventfd,
+			      p->conf->runner.selftest, err);
 	if (st != TL_OK)
 		return st;
 	snprintf(name, sizeof(name), "tallyd worker/%u", p->number);

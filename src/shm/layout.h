@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SHM_LAYOUT	   2
+#define SHM_LAYOUT	   3
 #define SHM_INDEX_MAX	   ((1U << 24) - 2) /* entries of a table */
 #define SHM_MAGIC	   "TALLYSEG"
 #define SHM_SLOTS	   96	/* processes */
@@ -38,6 +38,7 @@
 #define SHM_BATCH_LOG_BYTES (1U << 20) /* of them, with their models */
 #define SHM_MODEL_MAX	   400	/* bytes: 100 code points of any UTF-8 */
 #define SHM_LOG_SLOTS	   4	/* that one row takes at most */
+#define SHM_TASK_PLACES	   512	/* tags that one process holds places of */
 #define SHM_COUNTERS	   512 /* words of a metrics page */
 #define SHM_NAME_MAX	   40
 #define SHM_WAYS	   8 /* entries of a set in window and idem tables */
@@ -53,7 +54,7 @@ enum shm_region_id {
 	SHM_R_KEY_DIR, SHM_R_KEYS, SHM_R_USER_DIR, SHM_R_USERS,
 	SHM_R_EXTRAS_DIR, SHM_R_EXTRAS, SHM_R_NEGATIVE, SHM_R_ADDRESSES,
 	SHM_R_WINDOWS, SHM_R_DIRTY, SHM_R_BATCHES, SHM_R_RING, SHM_R_IDEMS,
-	SHM_R_REQUEST_LOG,
+	SHM_R_REQUEST_LOG, SHM_R_TASK_PLACES,
 	SHM_REGIONS
 };
 
@@ -133,6 +134,12 @@ struct shm_head {
 	_Atomic uint64_t usage_dropped; /* outage_policy = open */
 	_Atomic uint64_t idem_floor_ms;	/* wall: all records since then are
 					 * here; older ones ask the database */
+	/* task bus */
+	_Alignas(64) _Atomic uint64_t task_sends; /* raised when tasks were
+						   * sent from this host */
+	_Atomic uint64_t task_deaths; /* raised by the master: a runner died */
+	_Atomic uint64_t tasks_ready, tasks_delayed; /* in the database, as a
+						      * runner counted last */
 };
 
 /* ---- processes ------------------------------------------------------- */
@@ -151,7 +158,10 @@ struct shm_slot {
 	char kind[16];
 	_Atomic uint64_t number; /* worker 0, 1, ... */
 	_Atomic uint64_t strict_waiting; /* answers of it that wait */
-	uint8_t pad[256 - 10 * 8 - 16];
+	_Atomic uint64_t task_due_mono_ms; /* runner: when the first of its
+					    * tasks is out of time; 0: none */
+	_Atomic uint64_t tasks_running;
+	uint8_t pad[256 - 12 * 8 - 16];
 };
 _Static_assert(sizeof(struct shm_slot) == 256, "changed? bump SHM_LAYOUT");
 
@@ -385,6 +395,24 @@ _Static_assert(sizeof(struct shm_log_slot) == 128, "bump SHM_LAYOUT");
 _Static_assert(SHM_LOG_SLOTS * SHM_LOG_BODY >=
 		       sizeof(struct shm_log_row) + SHM_MODEL_MAX,
 	       "the longest model does not fit");
+
+/* ---- task bus --------------------------------------------------------- */
+/*
+ * Places: how many tasks of a queue, or of a tenant in it, a process runs.
+ * Each process has a table of its own and is its only writer; the sum over
+ * all tables is what runs on this host.  tag 0: free.  Who takes a place adds
+ * first and sums then, so two that race may both be refused, and never both
+ * be let in above the limit.  The table of a dead process is cleared by the
+ * master.
+ */
+struct shm_task_place {
+	_Atomic uint64_t tag;
+	_Atomic uint64_t count;
+};
+struct shm_task_places {
+	struct shm_task_place place[SHM_TASK_PLACES];
+};
+_Static_assert(sizeof(struct shm_task_places) == 8192, "bump SHM_LAYOUT");
 
 /* ---- decision ring --------------------------------------------------- */
 struct shm_decision {

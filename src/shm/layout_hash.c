@@ -41,6 +41,8 @@ static const uint64_t facts[] = {
 	OFF(shm_record, snapshot), OFF(shm_idem, rec), OFF(shm_idem, commit_gen),
 	OFF(shm_idem_record, answer), OFF(shm_decision, request_id),
 	OFF(shm_decision, cost), OFF(shm_decision, quota_used),
+	SHM_TASK_PLACES, sizeof(struct shm_task_places),
+	OFF(shm_head, task_sends), OFF(shm_slot, task_due_mono_ms),
 };
 
 /* FNV-1a, 64 bit (Fowler, Noll, Vo): the job needs no more than spread. */

@@ -1,5 +1,9 @@
 #include "shm/metrics.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
 /* Order and number as enum shm_counter. */
 static const char *const names[] = {
 	"requests", "connections", "connections_open", "refused_framing",
@@ -15,6 +19,9 @@ static const char *const names[] = {
 	"streams_open", "stream_events", "streams_refused", "streams_client",
 	"streams_limit", "streams_stopping", "streams_revoked",
 	"streams_suspended", "streams_expired",
+	"tasks_claimed", "task_attempts_completed", "task_attempts_failed",
+	"task_attempts_expired", "task_attempts_cancelled",
+	"task_attempts_lost", "tasks_dead", "task_results_stale",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == SHM_C_COUNT,
 	       "a counter without a name");
@@ -90,4 +97,66 @@ void shm_histogram_sum(const struct shm *s, enum shm_histogram h,
 		sum_r->count += sum_r->bucket[i];
 	}
 	sum_r->sum_ns = shm_counter_sum(s, word_of(h, SHM_BUCKETS));
+}
+
+/* ---- cron ---- */
+
+static uint32_t cron_word(uint32_t job, enum shm_cron what)
+{
+	tl_assert(job < SHM_CRON_JOBS);
+	return SHM_COUNTER_CRON + job * SHM_CRON_WORDS + (uint32_t)what;
+}
+
+void shm_cron_count(struct shm *s, uint32_t job, enum shm_cron what)
+{
+	shm_count(s, (enum shm_counter)cron_word(job, what), 1);
+}
+
+void shm_cron_done(struct shm *s, uint32_t job, uint64_t wall_s)
+{
+	shm_cron_count(s, job, SHM_CRON_DONE);
+	atomic_store(
+		&s->my_metrics->counter[cron_word(job, SHM_CRON_LAST_DONE)],
+		wall_s);
+}
+
+uint64_t shm_cron_sum(const struct shm *s, uint32_t job, enum shm_cron what)
+{
+	return shm_counter_sum(s, (enum shm_counter)cron_word(job, what));
+}
+
+uint64_t shm_cron_last_done(const struct shm *s, uint32_t job)
+{
+	uint64_t last = 0, at;
+
+	for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+		at = atomic_load(
+			&s->metrics[i]
+				 .counter[cron_word(job, SHM_CRON_LAST_DONE)]);
+		if (at > last)
+			last = at;
+	}
+	return last;
+}
+
+void shm_cron_lead(struct shm *s, bool leads)
+{
+	atomic_store(&s->my_metrics->counter[SHM_CRON_LEADS], leads);
+}
+
+/* A slot's next process may be of another kind and never touch the word. */
+bool shm_cron_leads(const struct shm *s)
+{
+	for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+		uint64_t state = atomic_load(&s->slots[i].state);
+		pid_t pid = (pid_t)atomic_load(&s->slots[i].pid);
+
+		if (atomic_load(&s->metrics[i].counter[SHM_CRON_LEADS]) != 0 &&
+		    strncmp(s->slots[i].kind, "scheduler",
+			    sizeof(s->slots[i].kind)) == 0 &&
+		    state != SHM_SLOT_FREE && state != SHM_SLOT_DEAD &&
+		    pid > 0 && (kill(pid, 0) == 0 || errno == EPERM))
+			return true;
+	}
+	return false;
 }

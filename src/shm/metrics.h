@@ -14,6 +14,7 @@
 
 #define SHM_COUNTER_REASONS    128 /* words of the page from here on */
 #define SHM_COUNTER_HISTOGRAMS 192
+#define SHM_COUNTER_CRON       415 /* to the page's end */
 
 enum shm_counter {
 	SHM_C_REQUESTS,	    /* HTTP requests answered */
@@ -43,6 +44,12 @@ enum shm_counter {
 	/* ended, in the order of enum sse_why */
 	SHM_C_STREAMS_CLIENT, SHM_C_STREAMS_LIMIT, SHM_C_STREAMS_STOPPING,
 	SHM_C_STREAMS_REVOKED, SHM_C_STREAMS_SUSPENDED, SHM_C_STREAMS_EXPIRED,
+	SHM_C_TASKS_CLAIMED,
+	/* attempts by outcome */
+	SHM_C_TASKS_COMPLETED, SHM_C_TASKS_FAILED, SHM_C_TASKS_EXPIRED,
+	SHM_C_TASKS_CANCELLED, SHM_C_TASKS_LOST,
+	SHM_C_TASKS_DEAD,  /* ended without success */
+	SHM_C_TASKS_STALE, /* results that came too late to count */
 	SHM_C_COUNT
 };
 _Static_assert(SHM_C_COUNT <= SHM_COUNTER_REASONS, "the page is full");
@@ -56,11 +63,13 @@ enum shm_histogram {
 	SHM_H_DECISION, /* sampled: one decision in SHM_H_SAMPLE */
 	SHM_H_API, SHM_H_GATE, SHM_H_VERIFY, SHM_H_RECORD, SHM_H_VALIDATE,
 	SHM_H_FLUSH, /* one batch, handed to the database */
+	SHM_H_TASK_LAG, /* from when a task may begin to its start */
+	SHM_H_TASK_RUN, /* one attempt */
 	SHM_H_COUNT
 };
 #define SHM_H_SAMPLE 16
 _Static_assert(SHM_COUNTER_HISTOGRAMS + SHM_H_COUNT * SHM_HISTOGRAM_WORDS <=
-		       SHM_COUNTERS,
+		       SHM_COUNTER_CRON,
 	       "the page is full");
 /* Upper bounds in ns, ascending; *n_r of them, the bucket behind the last has
  * none. */
@@ -73,6 +82,27 @@ void shm_histogram_sum(const struct shm *s, enum shm_histogram h,
 		       struct shm_histogram_sum *sum_r);
 void shm_observe(struct shm *s, enum shm_histogram h, uint64_t ns);
 uint64_t shm_refused_sum(const struct shm *s, uint32_t reason);
+
+/*
+ * Cron, written by schedulers: runs of each job by outcome, and when one went
+ * well last (Unix seconds; the latest of all slots counts).  One word says
+ * that this process leads; it counts while the process lives.
+ */
+#define SHM_CRON_JOBS 16
+enum shm_cron {
+	SHM_CRON_DONE, SHM_CRON_FAILED, SHM_CRON_SKIPPED, SHM_CRON_MISSED,
+	SHM_CRON_LOST,
+	SHM_CRON_LAST_DONE, /* the one that is no counter */
+	SHM_CRON_WORDS
+};
+#define SHM_CRON_LEADS (SHM_COUNTER_CRON + SHM_CRON_JOBS * SHM_CRON_WORDS)
+_Static_assert(SHM_CRON_LEADS < SHM_COUNTERS, "the page is full");
+void shm_cron_count(struct shm *s, uint32_t job, enum shm_cron what);
+void shm_cron_done(struct shm *s, uint32_t job, uint64_t wall_s);
+uint64_t shm_cron_sum(const struct shm *s, uint32_t job, enum shm_cron what);
+uint64_t shm_cron_last_done(const struct shm *s, uint32_t job); /* 0: never */
+void shm_cron_lead(struct shm *s, bool leads);
+bool shm_cron_leads(const struct shm *s); /* some scheduler of this host */
 
 const char *shm_counter_name(enum shm_counter c);
 static inline void shm_count(struct shm *s, enum shm_counter c, uint64_t n)

@@ -92,6 +92,7 @@ static void plan_regions(const struct shm_sizes *z, struct shm_constants *k)
 	region(k, SHM_R_IDEMS, sizeof(struct shm_idem), idems);
 	region(k, SHM_R_REQUEST_LOG, sizeof(struct shm_log_slot),
 	       z->request_log == 0 ? 0 : pow2_at_least(z->request_log));
+	region(k, SHM_R_TASK_PLACES, sizeof(struct shm_task_places), SHM_SLOTS);
 	k->window_ms = z->window_ms;
 }
 
@@ -158,6 +159,7 @@ static struct shm *views_new(uint8_t *base, bool read_only)
 	s->ring = at(base, k, SHM_R_RING);
 	s->idems = at(base, k, SHM_R_IDEMS);
 	s->logs = at(base, k, SHM_R_REQUEST_LOG);
+	s->places = at(base, k, SHM_R_TASK_PLACES);
 	s->n_keys = k->regions[SHM_R_KEYS].count;
 	s->n_users = k->regions[SHM_R_USERS].count;
 	s->n_extras = k->regions[SHM_R_EXTRAS].count;

@@ -42,6 +42,7 @@ struct shm {
 	struct shm_decision *ring;
 	struct shm_idem *idems;
 	struct shm_log_slot *logs;
+	struct shm_task_places *places; /* by slot */
 	uint32_t n_keys, n_users, n_extras, n_negative, n_addresses;
 	uint32_t n_windows, n_ring, n_idems, n_dirty_words;
 	uint32_t n_logs, log_shift; /* n_logs is 1 << log_shift, or 0 */
@@ -54,7 +55,7 @@ struct shm {
 };
 
 uint64_t shm_bytes_needed(const struct shm_sizes *z);
-void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v2" */
+void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v3" */
 
 enum shm_found {
 	SHM_FOUND_NONE,	 /* made fresh */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "shm/metrics.h"
+#include "shm/places.h"
 #include "shm/shm.h"
 
 /* Start time in clock ticks since boot: with the pid it names one process.
@@ -52,6 +53,7 @@ void shm_slot_take(struct shm *s, uint32_t slot, const char *kind,
 	atomic_store(&p->beat_mono_ms, tl_mono_ms());
 	atomic_store(&p->started_mono_ms, tl_mono_ms());
 	atomic_store(&p->strict_waiting, 0);
+	shm_places_clear(s, slot);
 	snprintf(p->kind, sizeof(p->kind), "%s", kind);
 	atomic_store(&p->state, SHM_SLOT_STARTING);
 }
@@ -73,7 +75,10 @@ void shm_slot_reap(struct shm *s, uint32_t slot)
 	atomic_store(&p->state, SHM_SLOT_DEAD);
 	atomic_store(&p->gc_epoch, SHM_EPOCH_IDLE);
 	atomic_store(&p->pid, 0);
+	atomic_store(&p->task_due_mono_ms, 0);
+	atomic_store(&p->tasks_running, 0);
 	atomic_store(&p->strict_waiting, 0);
+	shm_places_clear(s, slot);
 	/* its counters stay and its successor goes on with them: moved
 	 * elsewhere, a reader could see them twice or not at all */
 	atomic_store(&s->metrics[slot].counter[SHM_C_CONNECTIONS_OPEN_DELTA],

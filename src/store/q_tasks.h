@@ -117,6 +117,7 @@ struct q_task_claim_row {
 	bool retry_backoff;
 	int32_t timeout_ms;
 	int64_t created_at_us;
+	int64_t run_at_us;
 };
 /*
  * The next tasks of these names, at most :max.

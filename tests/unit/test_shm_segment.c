@@ -108,10 +108,10 @@ START_TEST(another_layout_is_refused_and_kept_aside)
 	close(fd);
 
 	ck_assert_int_eq(read_it(), TL_VERSION);
-	ck_assert_str_eq(err.text, "layout 3, want 2");
+	ck_assert_str_eq(err.text, "layout 4, want 3");
 	ck_assert_int_eq(open_it(&sizes), TL_OK);
 	ck_assert_int_eq(found, SHM_FOUND_OTHER);
-	ck_assert_str_eq(err.text, "layout 3, want 2");
+	ck_assert_str_eq(err.text, "layout 4, want 3");
 	ck_assert_uint_eq(atomic_load(&shm->head->key_fresh), 0);
 }
 END_TEST

@@ -120,6 +120,23 @@ static const struct row rows[] = {
 	  "reason=\"suspended\"", NULL },
 	{ SHM_C_STREAMS_EXPIRED, "tallyd_streams_closed_total",
 	  "reason=\"expired\"", NULL },
+	{ SHM_C_TASKS_CLAIMED, "tallyd_tasks_claimed_total", NULL,
+	  "Tasks that runners took in hand." },
+	{ SHM_C_TASKS_COMPLETED, "tallyd_task_attempts_total",
+	  "outcome=\"completed\"",
+	  "Attempts of tasks that ended, by outcome; lost: the runner died." },
+	{ SHM_C_TASKS_FAILED, "tallyd_task_attempts_total",
+	  "outcome=\"failed\"", NULL },
+	{ SHM_C_TASKS_EXPIRED, "tallyd_task_attempts_total",
+	  "outcome=\"expired\"", NULL },
+	{ SHM_C_TASKS_CANCELLED, "tallyd_task_attempts_total",
+	  "outcome=\"cancelled\"", NULL },
+	{ SHM_C_TASKS_LOST, "tallyd_task_attempts_total",
+	  "outcome=\"lost\"", NULL },
+	{ SHM_C_TASKS_DEAD, "tallyd_tasks_dead_total", NULL,
+	  "Tasks that ended without success." },
+	{ SHM_C_TASKS_STALE, "tallyd_task_results_stale_total", NULL,
+	  "Results of attempts that did not count any more." },
 };
 /* clang-format on */
 
@@ -220,6 +237,12 @@ static void histograms(const struct shm *s, struct tl_buf *b)
 	family(b, "tallyd_flush_duration_seconds", "histogram",
 	       "Time of handing one batch to the database.");
 	histogram(s, SHM_H_FLUSH, "tallyd_flush_duration_seconds", "", b);
+	family(b, "tallyd_task_lag_seconds", "histogram",
+	       "Time from when a task may begin to its start.");
+	histogram(s, SHM_H_TASK_LAG, "tallyd_task_lag_seconds", "", b);
+	family(b, "tallyd_task_duration_seconds", "histogram",
+	       "Time of one attempt of a task.");
+	histogram(s, SHM_H_TASK_RUN, "tallyd_task_duration_seconds", "", b);
 }
 
 /* ---- gauges ---- */
@@ -299,6 +322,15 @@ static void age(struct tl_buf *b, const char *name, const char *help,
 	tl_buf_addc(b, '\n');
 }
 
+static uint64_t tasks_running(const struct shm *s)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < SHM_SLOTS; i++)
+		sum += atomic_load(&s->slots[i].tasks_running);
+	return sum;
+}
+
 static void gauges(struct req *req, const struct shm *s, struct tl_buf *b)
 {
 	const struct shm_head *h = s->head;
@@ -309,6 +341,8 @@ static void gauges(struct req *req, const struct shm *s, struct tl_buf *b)
 		    "tallyd_build_info{version=\"" PACKAGE_VERSION "\"} 1\n");
 	gauge(b, "tallyd_http_connections", "Open connections.",
 	      shm_counter_sum(s, SHM_C_CONNECTIONS_OPEN_DELTA));
+	gauge(b, "tallyd_tasks_running", "Tasks that runners have in hand.",
+	      tasks_running(s));
 	gauge(b, "tallyd_streams", "Open streams of events.",
 	      shm_counter_sum(s, SHM_C_STREAMS_OPEN_DELTA));
 	gauge(b, "tallyd_segment_bytes", "Size of the segment.",

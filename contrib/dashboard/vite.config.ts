@@ -15,6 +15,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    manifest: true, // for tools/compress.mjs
     rollupOptions: { input: ['index.html', 'docs.html'] }
   },
   logLevel: 'warn'

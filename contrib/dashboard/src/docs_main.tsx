@@ -1,3 +1,12 @@
+/*
+ * docs_main.tsx - the document of /docs.
+ */
+import './style/index.css'
 import { render } from 'preact'
+import { DocsPage } from './pages/docs/docs.tsx'
+import { applyPrefs } from './state/prefs.ts'
+import { startSession } from './state/session.ts'
 
-render(<h1>tallyd</h1>, document.getElementById('app')!)
+applyPrefs()
+startSession()
+render(<DocsPage />, document.getElementById('app')!)

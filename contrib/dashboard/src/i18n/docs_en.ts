@@ -1,0 +1,62 @@
+/*
+ * docs_en.ts - the texts of /docs in English; a table of its own, so that the
+ * other pages need not carry it.
+ */
+export const docsEn = {
+  'title': 'Documentation',
+  'lead': 'Everything here is plain HTTP with JSON (or MessagePack). One header says who you are.',
+  'contents': 'On this page',
+  'api': 'All routes, to read and to try',
+  'openapi': 'OpenAPI 3.1 description',
+
+  'auth': 'Send your key',
+  'auth.words': 'Put the key into the Authorization header of each request. X-API-Key works too; send one of them.',
+  'auth.example': 'What was used today',
+  'auth.keep': 'A key is shown once, when it is made. Keep it out of addresses and logs; if it leaks, rotate or revoke it in the settings: the old one stops at once, everywhere.',
+  'demo': 'Demo keys',
+  'demo.words': 'This server has demo data. These keys are public; use them to look around.',
+  'demo.plan': 'Plan',
+  'demo.key': 'Key',
+  'demo.copy': 'Copy the demo key of {plan}',
+
+  'doors': 'Three doors',
+  'doors.words': 'Ask before the work, or report after it. Each answer tells what was charged and what is left.',
+  'doors.gate': 'For reverse proxies: 200 lets the request in and charges it, 401, 403 or 429 refuses it.',
+  'doors.verify': 'For services: the decision, the limits and the owner in one reply.',
+  'doors.record': 'After the work: model, tokens and credits, for the cost in the dashboard.',
+
+  'limits': 'Limits',
+  'limits.words': 'Two things bound a key: how fast, and how much in a day. Both are exact over all processes of the server.',
+  'limits.name': 'Limit',
+  'limits.usual': 'Usual value',
+  'limits.counted': 'Counted by',
+  'limits.key': 'Requests with a good key',
+  'limits.key.value': '100 in 60 seconds, sliding',
+  'limits.key.by': 'the key; a key may have its own',
+  'limits.address': 'Requests without a good key',
+  'limits.address.value': '20 in 60 seconds, sliding',
+  'limits.address.by': 'the client\'s address',
+  'limits.credits': 'Credits',
+  'limits.credits.value': 'as the plan says, a day (UTC)',
+  'limits.credits.by': 'the account, all its keys together',
+  'limits.headers': 'Each limited reply says where you are: X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset (Unix seconds). A 429 has Retry-After in seconds. Reading the dashboard costs no credits.',
+
+  'errors': 'Errors',
+  'errors.words': 'Every error has the same form. Switch on its code, show its message to people, and keep X-Request-Id: the settings explain a refusal by it.',
+  'errors.code': 'Code',
+  'errors.status': 'Status',
+  'errors.when': 'When',
+  'error.bad_request': 'Malformed body; a parameter is missing or out of range',
+  'error.unauthorized': 'No key, or one that is unknown, revoked or expired',
+  'error.forbidden': 'The account is suspended, a scope or the address is not allowed, or it needs admin rights',
+  'error.not_found': 'Unknown route or object',
+  'error.method_not_allowed': 'The path has other methods: see Allow',
+  'error.conflict': 'It is there already, or was changed meanwhile',
+  'error.key_limit_reached': 'Too many active keys: revoke one',
+  'error.payload_too_large': 'The body is too large',
+  'error.unsupported_media_type': 'Send application/json or application/msgpack',
+  'error.rate_limited': 'Too fast: wait for Retry-After seconds',
+  'error.quota_exceeded': 'The day\'s credits are used up: Retry-After is the time to 00:00 UTC',
+  'error.internal_error': 'A fault of the server; tell the operator the request id',
+  'error.service_unavailable': 'The database is needed and away, or the server stops: try again'
+} as const

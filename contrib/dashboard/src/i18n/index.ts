@@ -1,0 +1,17 @@
+/*
+ * index.ts - every text of the pages, from one table.
+ */
+import { lang } from '../state/prefs.ts'
+import { en } from './en.ts'
+import { vi } from './vi.ts'
+import type { Table, TextKey } from './table.ts'
+import { fill } from './table.ts'
+
+export type { TextKey }
+
+const tables: Record<'en' | 'vi', Table> = { en, vi }
+
+/** In the chosen language; a component that calls it follows the choice. */
+export function t(key: TextKey, values: Record<string, string | number> = {}): string {
+  return fill(tables[lang.value][key], values)
+}

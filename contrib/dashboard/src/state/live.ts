@@ -1,0 +1,95 @@
+/*
+ * live.ts - usage and requests as they happen; by polling where no stream can
+ * be had.
+ */
+import { signal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
+import { EventStream } from '../api/events.ts'
+import type { ServerEvent } from '../api/sse.ts'
+import type { LiveRequest, Usage } from '../api/types.ts'
+import { endSession, suspended, token } from './session.ts'
+
+export type LiveState = 'off' | 'live' | 'polling'
+export const liveState = signal<LiveState>('off')
+
+export const POLL_MS = 15000
+
+export interface LiveHandlers {
+  onUsage(usage: Usage): void
+  onRequest(request: LiveRequest): void
+  /** Each POLL_MS while there is no stream, and whenever events were missed. */
+  onMissed(): void
+}
+
+function parsed<T>(event: ServerEvent): T | null {
+  try {
+    return JSON.parse(event.data) as T
+  } catch {
+    return null
+  }
+}
+
+/* What a later release tells besides is passed over. */
+function dispatch(event: ServerEvent, handlers: LiveHandlers): void {
+  const data = parsed<unknown>(event)
+  if (data === null) return
+  switch (event.event) {
+    case 'usage': return handlers.onUsage(data as Usage)
+    case 'request': return handlers.onRequest(data as LiveRequest)
+    case 'skipped':
+    case 'reset': return handlers.onMissed()
+    case 'bye': return farewell((data as { reason?: string }).reason)
+  }
+}
+
+/* After any other farewell it is worth connecting again. */
+function farewell(reason: string | undefined): void {
+  if (reason === 'revoked' || reason === 'expired') endSession()
+  if (reason === 'suspended') suspended.value = true
+}
+
+function follow(latest: { current: LiveHandlers }): () => void {
+  let lost = false, timer = 0
+  const stream = new EventStream({
+    token: () => token.value,
+    onEvent: event => dispatch(event, latest.current),
+    onOpen() {
+      clearInterval(timer)
+      liveState.value = 'live'
+      if (lost) latest.current.onMissed()
+      lost = false
+    },
+    onLost() {
+      liveState.value = 'polling'
+      if (lost) return
+      lost = true
+      clearInterval(timer)
+      timer = window.setInterval(() => latest.current.onMissed(), POLL_MS)
+    },
+    onRejected: endSession
+  })
+  const onVisibility = () => {
+    if (document.visibilityState === 'visible') {
+      stream.start()
+    } else { // nobody looks: no stream, no polling
+      stream.stop()
+      clearInterval(timer)
+      lost = true
+      liveState.value = 'off'
+    }
+  }
+  document.addEventListener('visibilitychange', onVisibility)
+  onVisibility()
+  return () => {
+    document.removeEventListener('visibilitychange', onVisibility)
+    stream.stop()
+    clearInterval(timer)
+    liveState.value = 'off'
+  }
+}
+
+export function useLive(handlers: LiveHandlers): void {
+  const latest = useRef(handlers)
+  latest.current = handlers
+  useEffect(() => follow(latest), [token.value])
+}

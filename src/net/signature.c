@@ -308,10 +308,9 @@ const char *signature_fault_text(enum signature_fault fault)
 			"webhook-signature has no entry of the form v1,BASE64",
 		[SIGNATURE_MISMATCH] = "the signature does not match",
 		[SIGNATURE_TIMESTAMP_OLD] =
-			"the signature is right, but the timestamp is too old",
+			"the signature is right, but the timestamp too old",
 		[SIGNATURE_TIMESTAMP_NEW] =
-			"the signature is right, but the timestamp is too far "
-			"in the future",
+			"the signature is right, but the timestamp too new",
 	};
 
 	return texts[fault];
@@ -329,8 +328,7 @@ const char *signature_hint_text(enum signature_hint hint)
 			"it matches the body with LF in place of CR LF",
 		[SIGNATURE_HINT_OTHER_SECRET] = "it matches the other secret",
 		[SIGNATURE_HINT_SECRET_AS_TEXT] =
-			"it was made with the text of the secret as the key; "
-			"the key is what the base64 behind whsec_ decodes to",
+			"it was made with the secret's text, not decoded",
 	};
 
 	return texts[hint];

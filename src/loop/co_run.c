@@ -53,7 +53,7 @@ static enum tl_status read_out(const struct co_program *p, int fd,
 	ssize_t n = 1;
 
 	while (st == TL_OK && n != 0) {
-		tl_buf_reserve(out, PIECE_BYTES);
+		tl_buf_reserve(out, PIECE_BYTES + 1);
 		n = read(fd, out->ptr + out->len, PIECE_BYTES);
 		if (n < 0 && errno == EAGAIN)
 			st = co_wait_fd(fd, EV_READ, err);
@@ -61,6 +61,7 @@ static enum tl_status read_out(const struct co_program *p, int fd,
 			st = tl_err_sys(err, "read from '%s'", p->path);
 		else if (n > 0)
 			out->len += (size_t)n;
+		out->ptr[out->len] = '\0'; /* as all buffers have it */
 		if (out->len - before > p->out_max_bytes)
 			st = tl_err_set(err, TL_FULL,
 					"'%s' writes more than %zu bytes",

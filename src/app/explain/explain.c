@@ -83,14 +83,14 @@ static const struct shape explain_shape = { "Explanation", 0, explain_fields };
 
 struct search {
 	struct tl_str request_id;
-	struct tl_uuid user_id;
-	bool all; /* an admin's: anybody's */
+	const struct tl_uuid *user_id; /* NULL: anybody's, for admins */
 };
 
 static bool is_it(const struct search *s, const struct shm_decision *d)
 {
 	return tl_str_eq(decision_request(d), s->request_id) &&
-	       (s->all || memcmp(d->user_id, s->user_id.b, 16) == 0);
+	       (s->user_id == NULL ||
+		memcmp(d->user_id, s->user_id->b, 16) == 0);
 }
 
 /* Suspends between pages.  TL_NOT_FOUND. */
@@ -132,25 +132,39 @@ static const struct doc *lines_of(const struct doc *text, struct tl_arena *a)
 	return lines;
 }
 
+/* One's own first: that needs no database.  An admin's next look is at all. */
+static enum tl_status search(struct req *req, struct tl_str request_id,
+			     struct shm_decision *d_r, struct tl_err *err)
+{
+	const struct tl_uuid user_id = req->d.user_id;
+	struct search s = { request_id, &user_id };
+	const struct req_profile *who;
+	enum tl_status st;
+	struct tl_err why;
+
+	st = find(req_decide(req)->shm, &s, d_r, err);
+	if (st != TL_NOT_FOUND)
+		return st;
+	if (req_profile(req, &who, &why) != TL_OK || !who->admin)
+		return st;
+	s.user_id = NULL;
+	return find(req_decide(req)->shm, &s, d_r, err);
+}
+
 static void explain_handle(struct req *req)
 {
-	struct search s = { .user_id = req->d.user_id,
-			    .request_id = req_path_param(req, "request_id") };
-	const struct shm *shm = req_decide(req)->shm;
-	const struct req_profile *who;
+	struct tl_str request_id = req_path_param(req, "request_id");
 	struct shm_decision d;
 	enum tl_status st;
 	struct tl_err err;
 	struct doc *doc;
 
-	if (!http_request_id_good(s.request_id)) {
+	if (!http_request_id_good(request_id)) {
 		req_fail(req, 400, "bad_request",
 			 "request_id: must be 1 to 64 of A-Z a-z 0-9 . _ -");
 		return;
 	}
-	/* without the database an admin sees his own, like all others */
-	s.all = req_profile(req, &who, &err) == TL_OK && who->admin;
-	st = find(shm, &s, &d, &err);
+	st = search(req, request_id, &d, &err);
 	if (st != TL_OK) {
 		req_fail_status(req, st, &err);
 		return;

@@ -11,7 +11,6 @@
 #define ADMIN     KEY_BUSINESS
 #define ADMINS    "admin.emails=team@codexible.me"
 #define WORKERS   "server.workers=4"
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 #define NOBODY    "00000000-0000-4000-8000-000000000000"
 
 /* As the admin; body: JSON or NULL. */

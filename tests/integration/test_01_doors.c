@@ -106,20 +106,25 @@ static const struct {
 
 START_TEST(request_id_is_kept_when_well_formed)
 {
-	const char *id = ids[_i].id, *got;
+	const char *got;
 	char head[160];
 
 	up();
-	snprintf(head, sizeof(head), "X-Request-Id: %s\r\n", id);
+	EACH_ROW(ids, id)
+	{
+		snprintf(head, sizeof(head), "X-Request-Id: %s\r\n", id->id);
+		row_name = id->id;
 
-	client_request(c, "GET", "/health", head, NULL, 0, &r);
+		client_request(c, "GET", "/health", head, NULL, 0, &r);
 
-	want(200);
-	got = header_of(&r, "X-Request-Id");
-	ck_assert_ptr_nonnull(got);
-	ck_assert_int_eq(strcmp(got, id) == 0, ids[_i].kept);
-	ck_assert_uint_ge(strlen(got), 1);
-	ck_assert_uint_le(strlen(got), 64);
+		want(200);
+		got = header_of(&r, "X-Request-Id");
+		ck_assert_ptr_nonnull(got);
+		ck_assert_msg((strcmp(got, id->id) == 0) == id->kept,
+			      "'%s' became '%s'", id->id, got);
+		ck_assert_uint_ge(strlen(got), 1);
+		ck_assert_uint_le(strlen(got), 64);
+	}
 }
 END_TEST
 
@@ -334,8 +339,7 @@ int main(void)
 	tcase_add_test(tc, gate_lets_a_good_key_in);
 	tcase_add_test(tc, gate_tells_limits_in_both_families);
 	tcase_add_test(tc, gate_refuses_without_credential);
-	tcase_add_loop_test(tc, request_id_is_kept_when_well_formed, 0,
-			    sizeof(ids) / sizeof(*ids));
+	tcase_add_test(tc, request_id_is_kept_when_well_formed);
 	tcase_add_test(tc, head_has_no_body_and_stays_in_step);
 	tcase_add_test(tc, connection_is_kept_alive);
 	tcase_add_test(tc, unknown_route_is_404_in_the_one_form);

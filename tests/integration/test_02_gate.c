@@ -68,14 +68,18 @@ static const char *const bad_queries[] = {
 
 START_TEST(bad_parameters_are_400_and_charge_nothing)
 {
-	up();
+	up(FREE_RATE);
 	sql_exec(d->conninfo, "INSERT INTO limits (name, count, window_ms) "
 			      "VALUES ('some', 10, 60000)");
+	EACH_ROW(bad_queries, query)
+	{
+		row_name = *query;
 
-	gate(KEY_PRO, bad_queries[_i]);
+		gate(KEY_PRO, *query);
 
-	want_error(400, "bad_request");
-	ck_assert_int_eq(used_today(KEY_PRO), 142);
+		want_error(400, "bad_request");
+		ck_assert_int_eq(used_today(KEY_PRO), 142);
+	}
 }
 END_TEST
 
@@ -198,12 +202,16 @@ static const char *const bad_credentials[] = {
 
 START_TEST(bad_credentials_are_401)
 {
-	up();
+	up(FREE_RATE);
+	EACH_ROW(bad_credentials, head)
+	{
+		row_name = *head;
 
-	client_request(c, "GET", "/api/gate", bad_credentials[_i], NULL, 0, &r);
+		client_request(c, "GET", "/api/gate", *head, NULL, 0, &r);
 
-	want_error(401, "unauthorized");
-	ck_assert_ptr_nonnull(header_of(&r, "WWW-Authenticate"));
+		want_error(401, "unauthorized");
+		ck_assert_ptr_nonnull(header_of(&r, "WWW-Authenticate"));
+	}
 }
 END_TEST
 
@@ -439,8 +447,7 @@ int main(void)
 	tcase_add_test(tc, cost_is_charged);
 	tcase_add_test(tc, cost_defaults_to_the_setting);
 	tcase_add_test(tc, cost_zero_charges_no_credits_but_counts_on_the_rate);
-	tcase_add_loop_test(tc, bad_parameters_are_400_and_charge_nothing, 0,
-			    sizeof(bad_queries) / sizeof(*bad_queries));
+	tcase_add_test(tc, bad_parameters_are_400_and_charge_nothing);
 	tcase_add_test(tc, scopes_must_be_a_subset);
 	tcase_add_test(
 		tc, quota_refusal_is_429_until_midnight_and_returns_the_rate);
@@ -448,8 +455,7 @@ int main(void)
 	tcase_add_test(tc, anonymous_is_let_in_under_the_address_limit);
 	tcase_add_test(tc, anonymous_does_not_cover_a_bad_key);
 	tcase_add_test(tc, key_may_come_in_x_api_key);
-	tcase_add_loop_test(tc, bad_credentials_are_401, 0,
-			    sizeof(bad_credentials) / sizeof(*bad_credentials));
+	tcase_add_test(tc, bad_credentials_are_401);
 	tcase_add_test(tc, random_keys_share_the_budget_of_the_address);
 	tcase_add_test(tc, addresses_of_a_key_are_checked_against_the_client);
 	tcase_add_test(tc, forwarded_address_counts_only_from_a_trusted_peer);

@@ -32,7 +32,6 @@ static bool all_say(const char *key, int status)
 		ck_assert_msg(held_, "last answer:\n%s%s", r.head,             \
 			      r.body ? r.body : "");                           \
 	} while (0)
-#define FREE_RATE "limits.key_count=100000", "limits.address_count=100000"
 
 /* What is done in SQL to a key in use, and what the gate says then. */
 static const struct {

@@ -12,7 +12,6 @@
 
 #include "base/mem.h"
 
-#define FREE_RATE     "limits.key_count=1000000", "limits.address_count=1000000"
 #define DEMO_CREDITS  (142 + 310 + 23)
 #define DEMO_REQUESTS (89 + 156 + 12)
 

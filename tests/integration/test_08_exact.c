@@ -13,7 +13,6 @@
 #include "lib/crowd.h"
 
 #define CLIENTS   8
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 
 static const char *const worker_counts[] = { "server.workers=1",
 					     "server.workers=2",

@@ -10,8 +10,6 @@
 
 #include "lib/fixture.h"
 
-#define FREE_RATE "limits.key_count=100000"
-
 static struct json_object *answer;
 
 static int ctl_args(const char *const *args)

@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "lib/crowd.h"
 
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 
 static void call(const char *method, const char *target, const char *key,
 		 const char *body)

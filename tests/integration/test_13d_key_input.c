@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 #define ROTATE    "/api/keys/" ID_PRO "/rotate"
 
 static void call(const char *method, const char *target, const char *key,
@@ -85,13 +84,18 @@ static const struct {
 START_TEST(bad_members_are_400_and_named)
 {
 	up(FREE_RATE);
+	EACH_ROW(bad, row)
+	{
+		row_name = row->body;
 
-	call("POST", "/api/keys", KEY_PRO, bad[_i].body);
+		call("POST", "/api/keys", KEY_PRO, row->body);
 
-	want_error(400, "bad_request");
-	ck_assert_msg(strstr(json_str(&r, "error.message"), bad[_i].member) !=
-			      NULL,
-		      "%s: %s", bad[_i].body, json_str(&r, "error.message"));
+		want_error(400, "bad_request");
+		ck_assert_msg(strstr(json_str(&r, "error.message"),
+				     row->member) != NULL,
+			      "%s: %s", row->body,
+			      json_str(&r, "error.message"));
+	}
 }
 END_TEST
 
@@ -258,8 +262,7 @@ int main(void)
 	TCase *tc = fixture_case(s, "input");
 
 	tcase_add_test(tc, a_label_is_optional);
-	tcase_add_loop_test(tc, bad_members_are_400_and_named, 0,
-			    sizeof(bad) / sizeof(bad[0]));
+	tcase_add_test(tc, bad_members_are_400_and_named);
 	tcase_add_test(tc, grace_has_its_bounds);
 	tcase_add_test(tc, a_label_has_100_characters_of_any_length);
 	tcase_add_test(tc, lists_and_metadata_have_their_ends);

@@ -22,8 +22,7 @@
 #define CLIENTS 4
 /* The demo data has rows of its own. */
 #define EMPTY "database.seed_demo=no"
-#define FREE_RATE                                                              \
-	EMPTY, "limits.key_count=1000000", "limits.address_count=1000000"
+#define EMPTY_FREE EMPTY, FREE_RATE
 
 static void record(const char *key, const char *body, const char *idem)
 {
@@ -152,7 +151,7 @@ END_TEST
 
 START_TEST(only_what_was_charged_has_a_row)
 {
-	up(FREE_RATE);
+	up(EMPTY_FREE);
 	make_key("k", 5, "");
 	WAIT_UNTIL(gate(key_of("k"), "cost=0") == 200);
 
@@ -192,7 +191,7 @@ START_TEST(strict_answers_have_their_row)
 {
 	unsigned i;
 
-	up(FREE_RATE, "metering.durability=strict",
+	up(EMPTY_FREE, "metering.durability=strict",
 	   "metering.flush_interval_ms=10000");
 	ready();
 
@@ -256,7 +255,7 @@ START_TEST(rows_and_totals_agree_though_workers_are_killed)
 	int64_t answered, kills, more;
 	struct crowd *w;
 
-	up(FREE_RATE, "server.workers=2", "metering.flush_interval_ms=50",
+	up(EMPTY_FREE, "server.workers=2", "metering.flush_interval_ms=50",
 	   "shm.request_log=65536");
 	ready();
 
@@ -283,7 +282,7 @@ START_TEST(killed_flushers_lose_and_double_no_row)
 	int64_t answered;
 	struct crowd *w;
 
-	up(FREE_RATE, "server.workers=2", "metering.flush_interval_ms=20",
+	up(EMPTY_FREE, "server.workers=2", "metering.flush_interval_ms=20",
 	   "shm.request_log=65536");
 	ready();
 
@@ -308,7 +307,7 @@ static void expect_in_spool(void)
 
 START_TEST(an_outage_is_spooled_and_replayed_once)
 {
-	up(FREE_RATE);
+	up(EMPTY_FREE);
 	ready();
 	record_some(10);
 	expect_rows(10);
@@ -332,7 +331,7 @@ START_TEST(a_stop_in_an_outage_leaves_the_rows_on_disk)
 {
 	char name[64], path[96];
 
-	up(FREE_RATE);
+	up(EMPTY_FREE);
 	ready();
 	record_some(10);
 	expect_rows(10);
@@ -360,7 +359,7 @@ START_TEST(what_does_not_fit_is_dropped_and_counted)
 	struct json_object *o = NULL;
 	int64_t dropped;
 
-	up(FREE_RATE, "shm.request_log=16", "server.workers=1",
+	up(EMPTY_FREE, "shm.request_log=16", "server.workers=1",
 	   "metering.flush_interval_ms=60000",
 	   "metering.flush_interval_max_ms=60000");
 	ready();
@@ -429,7 +428,7 @@ START_TEST(a_reader_only_delays_the_drop)
 		"SELECT tallyd.request_logs_keep(" TODAY ", " TODAY " - 90)";
 	PGconn *reader;
 
-	up(FREE_RATE);
+	up(EMPTY_FREE);
 	ready();
 	WAIT_UNTIL(has_week(TODAY " + 7")); /* its own round is over */
 	sql_exec(d->conninfo,
@@ -481,7 +480,7 @@ END_TEST
 
 START_TEST(rows_of_a_deleted_key_stop_nothing)
 {
-	up(FREE_RATE, "metering.flush_interval_ms=3000");
+	up(EMPTY_FREE, "metering.flush_interval_ms=3000");
 	ready();
 	make_key("gone", 1000, "");
 	WAIT_UNTIL(gate(key_of("gone"), "cost=0") == 200);

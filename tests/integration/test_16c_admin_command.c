@@ -14,7 +14,6 @@
 #include "lib/fixture.h"
 
 #define WORKERS   "server.workers=4"
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 #define DEMO      "demo@codexible.me"
 
 static struct json_object *answer;

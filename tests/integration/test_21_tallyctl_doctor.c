@@ -21,7 +21,6 @@
 #include "lib/crowd.h"
 #include "shm/shm.h"
 
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 #define CLIENTS   4
 #define ROW_OF(name)                                                           \
 	"key_id = (SELECT key_id FROM api_keys JOIN users USING (user_id) "    \

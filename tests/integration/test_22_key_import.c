@@ -14,7 +14,6 @@
 #include "base/str.h"
 #include "lib/fixture.h"
 
-#define FREE_RATE "limits.key_count=100000", "limits.address_count=100000"
 
 static struct json_object *answer;
 static FILE *file; /* being written */

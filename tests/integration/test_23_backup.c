@@ -19,7 +19,6 @@
 #include "base/mem.h"
 #include "lib/crowd.h"
 
-#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
 #define CLIENTS   4
 #define STARTER_CREDITS                                                        \
 	"SELECT sum(credits_used) FROM daily_usage WHERE user_id = "           \

@@ -6,7 +6,6 @@
 
 #include "lib/fixture.h"
 
-#define FREE_RATE  "limits.key_count=1000000", "limits.address_count=1000000"
 #define NO_DEMO    "database.seed_demo=no"
 #define TOKENS     "{\"prompt_tokens\":1500,\"completion_tokens\":500}"
 #define TOKENS_USD 75000 /* what they cost, micro-USD */

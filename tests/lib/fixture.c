@@ -15,6 +15,7 @@ struct pgtest *pg;
 struct daemon *d;
 struct client *c;
 struct reply r;
+const char *row_name = "here";
 
 void fixture_prepare(const char *const *settings)
 {

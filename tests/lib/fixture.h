@@ -28,6 +28,9 @@ extern struct daemon *d;
 extern struct client *c;
 extern struct reply r; /* the last answer */
 
+/* For tests that ask faster than people do. */
+#define FREE_RATE "limits.key_count=1000000", "limits.address_count=1000000"
+
 /* Starts d with settings on top of the defaults, and c towards it. */
 #define up(...)                                                                \
 	fixture_up((const char *const[]){ NULL, ##__VA_ARGS__, NULL } + 1)
@@ -58,9 +61,16 @@ int64_t used_today(const char *key);
 int64_t db_credits(const char *email);
 int64_t db_requests(const char *email);
 
+/* A table of cases against one daemon; row_name is told when one fails. */
+#define EACH_ROW(table, row_)                                                  \
+	for (const __typeof__((table)[0]) *row_ = (table);                     \
+	     row_ < (table) + sizeof(table) / sizeof((table)[0]); row_++)
+extern const char *row_name;
+
 #define want(code_)                                                            \
-	ck_assert_msg(r.status == (code_), "answer %d, want %d:\n%s%s",        \
-		      r.status, (code_), r.head, r.body ? r.body : "")
+	ck_assert_msg(r.status == (code_), "%s: answer %d, want %d:\n%s%s",    \
+		      row_name, r.status, (code_), r.head,                     \
+		      r.body ? r.body : "")
 /* The one error form, whole. */
 #define want_error(status_, code_)                                             \
 	do {                                                                   \

@@ -9,10 +9,19 @@ SELECT job, schedule, time_zone, paused, decided_until
  LIMIT :max::int8;
 
 -- name: cron_meet :exec
--- Jobs that this database sees for the first time: their slots begin now.
-INSERT INTO tallyd.cron_jobs (job, decided_until)
-SELECT j.job, :now::timestamptz FROM unnest(:jobs::text[]) AS j (job)
-ON CONFLICT (job) DO NOTHING;
+-- Jobs that this database sees for the first time: their slots begin now, and
+-- some of them have a first run at once.
+WITH met AS (
+	INSERT INTO tallyd.cron_jobs (job, decided_until)
+	SELECT j.job, :now::timestamptz FROM unnest(:jobs::text[]) AS j (job)
+	ON CONFLICT (job) DO NOTHING
+	RETURNING job
+)
+INSERT INTO tallyd.cron_runs (job, slot, asked_by, outcome)
+SELECT m.job, :now::timestamptz, 'tallyd', 'asked'
+  FROM met m
+ WHERE m.job = ANY (:at_once::text[])
+ON CONFLICT DO NOTHING;
 
 -- name: cron_change :one
 -- Changes what is given (its set_ is true; NULL: as tallyd defines it).

@@ -14,15 +14,13 @@
 #include "loop/co.h"
 #include "shm/policy.h"
 
-#define POOL_SIZE     3 /* batches, reading, trimming */
+#define POOL_SIZE     2 /* batches, reading */
 #define POOL_QUEUE    16
 #define STATEMENT_MS  15000
 #define GATHER_MS     2 /* strict answers join the same batch */
 #define CALL_MS       10000
 #define CALL_DRAIN_MS 3000 /* then it goes to the spool */
-#define TRIM_CALL_MS  30000
 #define NO_ROOM_MS    100
-#define TRIM_FIRST_MS 60000
 
 /* ---- tasks ---- */
 
@@ -203,7 +201,6 @@ static void start(struct flush *f)
 
 	f->full_due = true;
 	f->scan_due_mono_ms = now;
-	f->trim_mono_ms = now + TRIM_FIRST_MS;
 	f->refresh_after = atomic_load(&f->shm->head->loads_open) != 0;
 	f->change_poll_mono_ms = FLUSH_NEVER;
 	atomic_store(&f->shm->head->flush_level, 0);
@@ -224,7 +221,6 @@ enum tl_status flush_new(const struct flush_opts *o, struct flush **f_r,
 	task_init(&f->deliver, f, deliver_step, CALL_MS);
 	task_init(&f->load, f, load_step, CALL_MS);
 	task_init(&f->house, f, house_step, CALL_MS);
-	task_init(&f->trim, f, trim_step, TRIM_CALL_MS);
 	identify(f);
 	st = open_spool(f, err);
 	if (st == TL_OK)
@@ -267,7 +263,6 @@ void flush_free(struct flush **fp)
 	task_deinit(&f->deliver);
 	task_deinit(&f->load);
 	task_deinit(&f->house);
-	task_deinit(&f->trim);
 	if (f->wake != NULL)
 		event_free(f->wake);
 	pg_listener_free(&f->listener);

@@ -55,7 +55,7 @@ struct flush {
 	struct pg_listener *listener;
 	struct spool *spool;
 	struct event *wake;
-	struct flush_task deliver, load, house, trim;
+	struct flush_task deliver, load, house;
 	char node[48];
 	bool ready_told, dead, stopped;
 
@@ -100,8 +100,6 @@ struct flush {
 
 	/* house.c */
 	struct shm_janitor janitor;
-	uint64_t trim_mono_ms;
-	uint64_t logs_mono_ms; /* partitions of request_logs: look again */
 };
 
 /* It can not go on; says so once, and no task runs any more. */
@@ -156,7 +154,6 @@ uint64_t load_step(struct flush *f);
 /* All that is held is read anew. */
 void load_restart(struct flush *f);
 uint64_t house_step(struct flush *f);
-uint64_t trim_step(struct flush *f);
 
 /* load.c, for changes.c: suspend; TL_BUSY: read again. */
 enum tl_status load_policies(struct flush *f, struct tl_err *err) TL_MUST_CHECK;

@@ -31,6 +31,8 @@ const struct proc_kind PROC_KINDS[] = {
 	  .listens = true, .protects = true, .stop_rank = 1 },
 	{ .name = "runner", .main = runner_main, .count = count_runners,
 	  .protects = true, .runs_tasks = true, .stop_rank = 1 },
+	{ .name = "scheduler", .main = scheduler_main, .count = count_one,
+	  .protects = true, .stop_rank = 1 },
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -52,6 +52,7 @@ extern const struct proc_kind PROC_KINDS[]; /* ends with .name NULL */
 
 int worker_main(struct proc *p);
 int flusher_main(struct proc *p);
+int scheduler_main(struct proc *p);
 int runner_main(struct proc *p);
 
 /* In a child: event base, signal events, master's death, heartbeat. */

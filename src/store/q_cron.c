@@ -58,15 +58,23 @@ enum tl_status q_cron_changes(struct pg *pg,
 	return st;
 }
 
-static const uint32_t cron_meet_oids[] = { 1184, 1009 };
+static const uint32_t cron_meet_oids[] = { 1184, 1009, 1009 };
 static const struct pg_statement cron_meet_statement = {
 	.name = "cron_meet",
 	.sql =
-		"INSERT INTO tallyd.cron_jobs (job, decided_until)\n"
-		"SELECT j.job, $1::timestamptz FROM unnest($2::text[]) AS j (job)\n"
-		"ON CONFLICT (job) DO NOTHING",
+		"WITH met AS (\n"
+		"\tINSERT INTO tallyd.cron_jobs (job, decided_until)\n"
+		"\tSELECT j.job, $1::timestamptz FROM unnest($2::text[]) AS j (job)\n"
+		"\tON CONFLICT (job) DO NOTHING\n"
+		"\tRETURNING job\n"
+		")\n"
+		"INSERT INTO tallyd.cron_runs (job, slot, asked_by, outcome)\n"
+		"SELECT m.job, $1::timestamptz, 'tallyd', 'asked'\n"
+		"  FROM met m\n"
+		" WHERE m.job = ANY ($3::text[])\n"
+		"ON CONFLICT DO NOTHING",
 	.param_oids = cron_meet_oids,
-	.n_params = 2,
+	.n_params = 3,
 };
 
 enum tl_status q_cron_meet(struct pg *pg,
@@ -76,6 +84,7 @@ enum tl_status q_cron_meet(struct pg *pg,
 	const struct pg_param params[] = {
 		{ .type = PG_TIMESTAMPTZ, .i8 = p->now_us },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->jobs },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->at_once },
 	};
 
 	return pg_exec(pg, &cron_meet_statement, params, affected_r, err);

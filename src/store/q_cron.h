@@ -45,9 +45,11 @@ enum tl_status q_cron_changes(struct pg *pg,
 struct q_cron_meet_params {
 	int64_t now_us;
 	struct pg_array jobs; /* of struct tl_str */
+	struct pg_array at_once; /* of struct tl_str */
 };
 /*
- * Jobs that this database sees for the first time: their slots begin now.
+ * Jobs that this database sees for the first time: their slots begin now, and
+ * some of them have a first run at once.
  */
 enum tl_status q_cron_meet(struct pg *pg,
 		const struct q_cron_meet_params *p,

@@ -147,6 +147,7 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	daemon_set(d, "shm.request_log=8192");
 	daemon_set(d, "database.seed_demo=yes");
 	daemon_set(d, "database.pool_size=2");
+	daemon_set(d, "runner.count=0");
 	daemon_set(d, "metering.flush_interval_ms=200");
 	if (pg != NULL)
 		daemon_on_database(d,

@@ -107,6 +107,7 @@ struct pg_pool {
 	struct event *connect_timer;
 	bool connecting;     /* its coroutine lives */
 	bool failed;         /* the last attempt to connect */
+	bool served;         /* there was a connection, once */
 	uint32_t backoff_ms; /* of the next attempt */
 	char trouble[256];
 

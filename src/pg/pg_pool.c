@@ -50,6 +50,7 @@ static void admit(struct pg_pool *pool, struct pg_conn *c)
 	if (pool->failed)
 		log_info("postgresql answers again");
 	pool->failed = false;
+	pool->served = true;
 	pool->backoff_ms = 0;
 	pool->trouble[0] = '\0';
 	/* Requests first; then the means to cancel them; then the rest. */
@@ -219,8 +220,9 @@ static void assert_holds_none(const struct pg_pool *pool)
 static enum tl_status wait_in_queue(struct pg_pool *pool, struct pg_waiter *w,
 				    struct co_wait *wait, struct tl_err *err)
 {
-	/* While the database is away an answer now is better than one late. */
-	bool away = pool->failed && pool->n_conns == 0;
+	/* While the database is away an answer now is better than one late;
+	 * also when all is lost and nobody has tried to connect since. */
+	bool away = pool->n_conns == 0 && (pool->failed || pool->served);
 	enum tl_status st;
 
 	tl_list_append(&pool->waiters, &w->link);

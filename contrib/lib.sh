@@ -4,7 +4,7 @@
 # shellcheck disable=SC2034 # used by those who read this file
 BUILD_PACKAGES=(gcc make autoconf automake pkg-config libc6-dev libevent-dev
 	libpq-dev libmsgpack-dev libjson-c-dev libssl-dev libinih-dev
-	libcurl4-openssl-dev curl)
+	libcurl4-openssl-dev ca-certificates curl)
 
 # The viewer at /docs/api comes from npm; a node that is there already, by
 # whatever way, brings it along.

@@ -15,6 +15,7 @@
 #include <event2/event.h>
 #include <event2/util.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "loop/co_internal.h"
@@ -56,8 +57,18 @@ struct co_names {
 	struct evdns_base *dns;
 };
 
+/* Without it libevent writes to stderr past our log. */
+static void on_dns_log(int is_warning, const char *words)
+{
+	if (is_warning)
+		log_warn("resolver: %s", words);
+	else
+		log_debug("resolver: %s", words);
+}
+
 static void set_options(struct evdns_base *dns)
 {
+	evdns_set_log_fn(on_dns_log);
 	evdns_base_set_option(dns, "timeout:", "1");
 	evdns_base_set_option(dns, "attempts:", "2");
 	/* Some servers answer a name in mixed case with silence. */

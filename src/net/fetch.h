@@ -77,7 +77,10 @@ struct fetch_times { /* 0: did not come to it, or not needed */
 	uint64_t total_us;
 };
 
-/* Filled on failure too, as far as it came. */
+/*
+ * Filled on failure too, as far as it came.  Headers and body are the bytes
+ * that were sent: they need not be UTF-8.
+ */
 struct fetch_reply {
 	enum fetch_why why;
 	const char *rule; /* FETCH_REFUSED: see guard.h; static */

@@ -134,6 +134,7 @@ static const struct {
 	const char *path, *text;
 } cut[] = {
 	{ "/close ", "" },
+	{ "/then-close ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" },
 	{ "/broken ", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart" },
 	{ "/garbage ", "220 mail.example ESMTP\r\n" },
 	{ "/chunks ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -470,6 +471,8 @@ void rig_down(void)
 	ck_assert_uint_eq(co_live(), 0);
 	ck_assert_uint_eq(net_load().calls, 0);
 	ck_assert_uint_eq(net_load().waiting, 0);
+	/* of 64 KiB; 0 where stacks are not painted */
+	ck_assert_uint_lt(co_stack_high_water(), 32768);
 	net_deinit();
 	co_deinit();
 	TL_LIST_EACH(pos, tmp, &peers)

@@ -386,6 +386,37 @@ START_TEST(listen_entries_are_checked)
 }
 END_TEST
 
+static const struct {
+	const char *option;
+	bool ok;
+} egress[] = {
+	{ "egress.nameservers=192.0.2.1, 192.0.2.1:5353, [2001:db8::1]:53",
+	  true },
+	{ "egress.nameservers=2001:db8::1", true },
+	{ "egress.nameservers=", true },
+	{ "egress.nameservers=192.0.2.1:0", false },
+	{ "egress.nameservers=[2001:db8::1]", false },
+	{ "egress.nameservers=[192.0.2.1]:53", false },
+	{ "egress.nameservers=dns.example", false },
+	{ "egress.allowed_ports=1, 65535", true },
+	{ "egress.allowed_ports=0", false },
+	{ "egress.allowed_ports=65536", false },
+	{ "egress.allowed_ports=https", false },
+	{ "egress.private_allow=10.0.0.1/8", false },
+	{ "egress.ca_file=ca.pem", false },
+};
+
+START_TEST(egress_entries_are_checked)
+{
+	struct conf *c = NULL;
+	enum tl_status st = load_all(NULL, NULL, egress[_i].option, &c);
+
+	ck_assert_msg((st == TL_OK) == egress[_i].ok, "'%s': %s",
+		      egress[_i].option, err.text);
+	conf_free(&c);
+}
+END_TEST
+
 START_TEST(unix_path_ends_at_107_bytes)
 {
 	char option[200] = "server.listen=unix:/";
@@ -519,6 +550,7 @@ int main(void)
 			    COUNT(bad_words));
 	tcase_add_test(tc, missing_file_is_an_error_of_its_own);
 	tcase_add_loop_test(tc, listen_entries_are_checked, 0, COUNT(listens));
+	tcase_add_loop_test(tc, egress_entries_are_checked, 0, COUNT(egress));
 	tcase_add_test(tc, unix_path_ends_at_107_bytes);
 	tcase_add_test(tc, instance_follows_the_real_directory);
 	tcase_add_test(tc, dump_reads_back_to_the_same);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  clock, compact, hourRange, integer, monthDay, nextUtcMidnightMs, percent, relative, share, usd, utcTime
+  clock, compact, daysParts, hourRange, integer, monthDay, nextUtcMidnightMs, percent, relative, share, usd, utcTime
 } from '../src/lib/format.ts'
 
 test('figures are written as the language has them', () => {
@@ -19,6 +19,13 @@ test('thousands are short, small numbers whole', () => {
   assert.equal(compact(123456, 'en'), '123K')
 })
 
+test('days are counted in words', () => {
+  assert.deepEqual(daysParts(1, 'en'), ['1', 'day'])
+  assert.deepEqual(daysParts(1.52, 'en'), ['1.5', 'days'])
+  assert.deepEqual(daysParts(1234.5, 'en'), ['1,235', 'days'])
+  assert.deepEqual(daysParts(2.5, 'vi'), ['2,5', 'ngày'])
+})
+
 test('a share stays between nothing and all', () => {
   assert.equal(share(1, 4), 0.25)
   assert.equal(share(5, 4), 1)
@@ -28,8 +35,8 @@ test('a share stays between nothing and all', () => {
 
 test('dates and hours are UTC', () => {
   assert.equal(monthDay('2026-03-01'), '03-01')
-  assert.equal(hourRange(0), '00:00–01:00 UTC')
-  assert.equal(hourRange(23), '23:00–00:00 UTC')
+  assert.equal(hourRange(0), '00:00–01:00')
+  assert.equal(hourRange(23), '23:00–00:00')
   assert.equal(utcTime('2026-03-01T12:34:56.789012Z'), '2026-03-01 12:34:56 UTC')
 })
 

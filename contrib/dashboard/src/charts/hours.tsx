@@ -10,7 +10,7 @@ export interface Bar { hour: number, value: number, words: readonly string[] }
 
 interface HoursProps { caption: string, summary: string, head: readonly string[], bars: readonly Bar[] }
 
-const HEIGHT = 160, TOP = 10, BOTTOM = 26
+const HEIGHT = 220, TOP = 10, BOTTOM = 26
 const LABELLED = [0, 6, 12, 18, 23]
 const SHADES = 5
 

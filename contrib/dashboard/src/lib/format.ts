@@ -31,6 +31,16 @@ export function percent(part: number, lang: Lang): string {
   return new Intl.NumberFormat(lang, { style: 'percent', maximumFractionDigits: 1 }).format(part)
 }
 
+/** 1.52 -> ["1.5", "days"], in the number that the language asks for. */
+export function daysParts(n: number, lang: Lang): [string, string] {
+  const words = new Intl.NumberFormat(lang, {
+    style: 'unit', unit: 'day', unitDisplay: 'long', maximumFractionDigits: n < 10 ? 1 : 0
+  }).formatToParts(n)
+  const isUnit = (type: string) => type === 'unit'
+  const text = (unit: boolean) => words.filter(p => isUnit(p.type) === unit).map(p => p.value).join('').trim()
+  return [text(false), text(true)]
+}
+
 /** "2026-03-01" -> "03-01" */
 export function monthDay(date: string): string {
   return date.slice(5)
@@ -38,7 +48,7 @@ export function monthDay(date: string): string {
 
 export function hourRange(hour: number): string {
   const two = (n: number) => String(n).padStart(2, '0')
-  return `${two(hour)}:00–${two((hour + 1) % 24)}:00 UTC`
+  return `${two(hour)}:00–${two((hour + 1) % 24)}:00`
 }
 
 /** "2026-03-01 12:34:56 UTC" */

@@ -33,7 +33,7 @@ function Code({ children, label }: { children: string, label: string }): JSX.Ele
   return (
     <div class="code">
       <pre tabIndex={0} aria-label={label}>{children}</pre>
-      <CopyButton bare text={children} label={t('secret.copy_curl')} />
+      <CopyButton bare text={children} label={t('copy.what', { what: label })} />
     </div>
   )
 }

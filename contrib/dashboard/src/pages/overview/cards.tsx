@@ -4,7 +4,7 @@
 import type { JSX } from 'preact'
 import type { History, Overview } from '../../api/types.ts'
 import { t } from '../../i18n/index.ts'
-import { clock, integer, nextUtcMidnightMs, percent, share } from '../../lib/format.ts'
+import { clock, daysParts, integer, nextUtcMidnightMs, percent, share } from '../../lib/format.ts'
 import { balanceOf, balanceTone, runwayDays } from '../../lib/usage.ts'
 import { useSeconds } from '../../state/clock.ts'
 import { lang } from '../../state/prefs.ts'
@@ -58,10 +58,10 @@ export function RunwayCard({ of, days }: { of: Resource<History>, days: number }
       {history => {
         const usage = overview.value?.usage
         const left = usage === undefined ? null : runwayDays(balanceOf(usage), history, days)
-        const shown = left === null ? '—' : new Intl.NumberFormat(lang.value, { maximumFractionDigits: left < 10 ? 1 : 0 }).format(left)
+        const [shown, unit] = left === null ? ['—', ''] : daysParts(left, lang.value)
         return (
           <>
-            <p class="figure">{shown} {left !== null && <span class="unit">{t('runway.unit')}</span>}</p>
+            <p class="figure">{shown} <span class="unit">{unit}</span></p>
             <p class="muted">{t(left === null ? 'runway.none' : 'runway.words', { days })}</p>
           </>
         )

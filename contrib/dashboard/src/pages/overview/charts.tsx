@@ -6,7 +6,7 @@ import type { History, HourCount, Insights, ModelCost } from '../../api/types.ts
 import { Donut } from '../../charts/donut.tsx'
 import { HoursChart } from '../../charts/hours.tsx'
 import { LineChart } from '../../charts/line.tsx'
-import { t } from '../../i18n/index.ts'
+import { counted, t } from '../../i18n/index.ts'
 import { hourRange, integer, monthDay, percent, share, usd } from '../../lib/format.ts'
 import { ascending, slices } from '../../lib/usage.ts'
 import { lang } from '../../state/prefs.ts'
@@ -22,7 +22,7 @@ export function DailySpending({ of }: { of: Resource<History> }): JSX.Element {
         const points = ascending(history).map(d => ({
           label: monthDay(d.date),
           value: d.cost_usd,
-          words: [d.date, usd(d.cost_usd, lang.value, 3), t('daily.credits', { n: integer(d.credits_used, lang.value) }), t('daily.requests', { n: integer(d.request_count, lang.value) })]
+          words: [d.date, usd(d.cost_usd, lang.value, 3), counted('credits', d.credits_used), counted('requests', d.request_count)]
         }))
         return (
           <LineChart
@@ -73,7 +73,7 @@ export function HoursOfDay({ of }: { of: Resource<HourCount[]> }): JSX.Element {
             caption={t('hours.title')}
             summary={t('hours.summary', { n: integer(total, lang.value) })}
             head={[t('hours.hour'), t('hours.requests')]}
-            bars={hours.map(h => ({ hour: h.hour, value: h.requests, words: [hourRange(h.hour), t('daily.requests', { n: integer(h.requests, lang.value) })] }))}
+            bars={hours.map(h => ({ hour: h.hour, value: h.requests, words: [`${hourRange(h.hour)} UTC`, counted('requests', h.requests)] }))}
           />
         )
       }}
@@ -96,7 +96,7 @@ export function InsightCards({ of }: { of: Resource<Insights> }): JSX.Element {
         requests: integer(i.total_requests, lang.value),
         spent: usd(i.total_cost_usd, lang.value, 2),
         average: usd(i.avg_daily_cost_usd, lang.value, 3),
-        peak: i.peak_hour === null ? t('insights.none') : hourRange(i.peak_hour)
+        peak: i.peak_hour === null ? t('insights.none') : <span class="nowrap">{hourRange(i.peak_hour)} <span class="unit">UTC</span></span>
       })[name])}
     </Widget>
   )

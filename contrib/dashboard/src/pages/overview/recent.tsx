@@ -4,7 +4,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import type { LiveRequest, RequestLog } from '../../api/types.ts'
-import { t } from '../../i18n/index.ts'
+import { counted, t } from '../../i18n/index.ts'
 import { compact, integer, usd, utcTime } from '../../lib/format.ts'
 import { lang } from '../../state/prefs.ts'
 import type { Resource } from '../../state/resource.ts'
@@ -51,7 +51,7 @@ function columns(open: (e: Entry) => void): Column<Entry>[] {
     {
       label: t('recent.cost'),
       right: true,
-      cell: e => <span class="tabular">{'log' in e ? usd(e.log.cost_usd, lang.value, 3) : t('recent.credits', { n: integer(e.request.credits, lang.value) })}</span>
+      cell: e => <span class="tabular">{'log' in e ? usd(e.log.cost_usd, lang.value, 3) : counted('credits', e.request.credits)}</span>
     },
     { label: t('recent.time'), right: true, cell: e => <Ago iso={e.created_at} /> }
   ]

@@ -51,7 +51,7 @@ function columns(ownId: string | undefined, open: (o: Open) => void): Column<Key
     },
     { label: t('keys.created'), cell: k => <Ago iso={k.created_at} /> },
     { label: t('keys.used'), cell: k => k.last_used_at === null ? t('never') : <Ago iso={k.last_used_at} /> },
-    { label: t('keys.expires'), cell: k => k.expires_at === null ? t('never') : <Ago iso={k.expires_at} /> },
+    { label: t('keys.expires'), cell: k => k.expires_at === null ? t('expiry.never') : <Ago iso={k.expires_at} /> },
     { label: t('keys.limits'), cell: k => <Bounds of={k} /> },
     {
       label: t('keys.actions'),

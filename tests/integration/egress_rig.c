@@ -110,6 +110,22 @@ static void hang_up_after(struct peer *p, const char *text)
 	peer_free(p);
 }
 
+/* Nobody is answered before n requests are there. */
+static void say_together(unsigned n)
+{
+	struct tl_list *pos, *tmp;
+
+	if (rig.active < n)
+		return;
+	TL_LIST_EACH(pos, tmp, &peers)
+	{
+		struct peer *p = TL_CONTAINER(pos, struct peer, link);
+
+		if (p->busy)
+			say_ok(p);
+	}
+}
+
 static const struct {
 	const char *path, *text;
 } fixed[] = {
@@ -176,6 +192,8 @@ static void answer(struct peer *p, const char *path)
 		redirect(p, path + 10);
 	else if (strncmp(path, "/delay?", 7) == 0)
 		say_delayed(p, (unsigned)atoi(path + 7));
+	else if (strncmp(path, "/together?", 10) == 0)
+		say_together((unsigned)atoi(path + 10));
 	else if (strncmp(path, "/heads?", 7) == 0)
 		say_many(p, "HTTP/1.1 200 OK\r\n", "A: b\r\n",
 			 (unsigned)atoi(path + 7), "Content-Length: 0\r\n\r\n");

@@ -162,7 +162,7 @@ START_TEST(answers_and_faults_are_told_apart)
 	char url[128];
 
 	snprintf(url, sizeof(url), "http://good.test:%%P%s", answers[_i].path);
-	call.rq.timeout_ms = answers[_i].why == FETCH_TIMEOUT ? 300 : 60000;
+	call.rq.timeout_ms = answers[_i].why == FETCH_TIMEOUT ? 1500 : 60000;
 	rig_get(&call, url, RIG_HTTP);
 
 	ck_assert_msg(call.reply.why == answers[_i].why, "%s: %s: %s",
@@ -374,31 +374,39 @@ START_TEST(a_deadline_ends_each_phase)
 }
 END_TEST
 
-START_TEST(a_time_out_ends_each_phase_and_names_it)
+/*
+ * On a busy machine a short time may end in a phase before; then once more,
+ * with a longer one.
+ */
+static void time_out_in(int phase, uint32_t *timeout_ms)
 {
 	char words[64];
 
-	block(_i);
-	rig_url(&call, phases[_i].url, phases[_i].port);
-	call.rq.timeout_ms = 200;
-	rig_start(&call, CO_NO_DEADLINE);
-	rig_wait(&call);
+	snprintf(words, sizeof(words), "timed out while %s",
+		 phases[phase].doing);
+	for (*timeout_ms = 200; *timeout_ms < 30000; *timeout_ms *= 4) {
+		call.done = false;
+		rig_get(&call, phases[phase].url, phases[phase].port);
+		ck_assert_int_eq(call.st, TL_UNAVAILABLE);
+		ck_assert_int_eq(call.reply.why, FETCH_TIMEOUT);
+		if (strcmp(call.err.text, words) == 0)
+			return;
+		fetch_reply_deinit(&call.reply);
+	}
+	ck_abort_msg("%s, not %s", call.err.text, words);
+}
 
-	ck_assert_int_eq(call.st, TL_UNAVAILABLE);
-	ck_assert_int_eq(call.reply.why, FETCH_TIMEOUT);
-	snprintf(words, sizeof(words), "timed out while %s", phases[_i].doing);
-	ck_assert_str_eq(call.err.text, words);
+START_TEST(a_time_out_ends_each_phase_and_names_it)
+{
+	block(_i);
+	time_out_in(_i, &call.rq.timeout_ms);
 	ck_assert_uint_ge(call.reply.times.total_us, 190000);
 }
 END_TEST
 
 START_TEST(connecting_has_a_time_of_its_own)
 {
-	call.rq.connect_timeout_ms = 200;
-	rig_get(&call, phases[2 + _i].url, phases[2 + _i].port);
-
-	ck_assert_int_eq(call.reply.why, FETCH_TIMEOUT);
-	ck_assert_ptr_nonnull(strstr(call.err.text, phases[2 + _i].doing));
+	time_out_in(2 + _i, &call.rq.connect_timeout_ms);
 }
 END_TEST
 
@@ -434,10 +442,10 @@ static void free_many(int n)
 
 START_TEST(two_hundred_calls_wait_side_by_side)
 {
-	run_many(MANY, "http://good.test:%P/delay?1500");
+	run_many(MANY, "http://good.test:%P/together?200");
 
 	ck_assert_int_eq(count_many(MANY, FETCH_DONE), MANY);
-	ck_assert_uint_gt(rig.active_peak, MANY / 2);
+	ck_assert_uint_eq(rig.active_peak, MANY);
 	free_many(MANY);
 }
 END_TEST
@@ -446,13 +454,13 @@ START_TEST(connections_are_used_again)
 {
 	unsigned accepted;
 
-	run_many(100, "http://good.test:%P/delay?100");
+	run_many(100, "http://good.test:%P/together?100");
 	accepted = rig.accepted[RIG_HTTP];
 	free_many(100);
-	run_many(100, "http://good.test:%P/delay?100");
+	run_many(100, "http://good.test:%P/together?100");
 
 	ck_assert_int_eq(count_many(100, FETCH_DONE), 100);
-	ck_assert_uint_le(rig.accepted[RIG_HTTP], accepted + 50);
+	ck_assert_uint_le(rig.accepted[RIG_HTTP], accepted + 10);
 	free_many(100);
 	rig_get(&call, "http://good.test:%P/ok", RIG_HTTP);
 	ck_assert(call.reply.reused);
@@ -478,7 +486,7 @@ END_TEST
 static void few_setup(void)
 {
 	static const char *const few[] = { "egress.max_calls=4",
-					   "egress.max_waiting=6", NULL };
+					   "egress.max_waiting=4", NULL };
 
 	memset(&call, 0, sizeof(call));
 	rig_up(few);
@@ -486,13 +494,13 @@ static void few_setup(void)
 
 START_TEST(calls_beyond_the_cap_wait_or_are_turned_away)
 {
-	run_many(12, "http://good.test:%P/delay?100");
+	run_many(12, "http://good.test:%P/together?4");
 
-	ck_assert_int_eq(count_many(12, FETCH_DONE), 10);
-	ck_assert_int_eq(count_many(12, FETCH_BUSY), 2);
+	ck_assert_int_eq(count_many(12, FETCH_DONE), 8);
+	ck_assert_int_eq(count_many(12, FETCH_BUSY), 4);
 	ck_assert_int_eq(many[11].st, TL_FULL);
 	ck_assert_uint_eq(rig.active_peak, 4);
-	ck_assert_uint_gt(many[9].reply.times.queue_us, 0);
+	ck_assert_uint_gt(many[7].reply.times.queue_us, 0);
 	free_many(12);
 }
 END_TEST
@@ -500,24 +508,24 @@ END_TEST
 /* Who is stopped while a turn is handed to it must hand it on. */
 START_TEST(stops_in_the_queue_lose_no_turn)
 {
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 8; i++) {
 		rig_url(&many[i], "http://good.test:%P/delay?100", RIG_HTTP);
 		rig_start(&many[i], CO_NO_DEADLINE);
 	}
-	ck_assert_uint_eq(net_load().waiting, 6);
+	ck_assert_uint_eq(net_load().waiting, 4);
 	/* in this order: 0 gives its turn to 4, which is stopped already */
 	co_cancel(many[0].co, "gives its turn");
 	co_cancel(many[4].co, "first in the queue");
-	co_cancel(many[9].co, "last in the queue");
-	for (int i = 0; i < 10; i++)
+	co_cancel(many[7].co, "last in the queue");
+	for (int i = 0; i < 8; i++)
 		rig_wait(&many[i]);
 
 	ck_assert_int_eq(many[0].st, TL_CANCELED);
 	ck_assert_int_eq(many[4].st, TL_CANCELED);
-	ck_assert_int_eq(many[9].st, TL_CANCELED);
-	ck_assert_int_eq(count_many(10, FETCH_DONE), 7);
+	ck_assert_int_eq(many[7].st, TL_CANCELED);
+	ck_assert_int_eq(count_many(8, FETCH_DONE), 5);
 	ck_assert_uint_eq(net_load().calls, 0);
-	free_many(10);
+	free_many(8);
 }
 END_TEST
 

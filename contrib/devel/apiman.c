@@ -180,7 +180,9 @@ static void reply(const struct route *r)
 		fields(r->out, false);
 	} else {
 		(void)printf("Reply: %d, %s of\n",
-			     (r->flags & ROUTE_CREATED) != 0 ? 201 : 200,
+			     (r->flags & ROUTE_CREATED) != 0	? 201
+			     : (r->flags & ROUTE_ACCEPTED) != 0 ? 202
+								: 200,
 			     (r->flags & ROUTE_LIST) != 0 ? "an array of "
 							    "objects"
 							  : "an object");

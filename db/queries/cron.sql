@@ -101,13 +101,17 @@ UPDATE tallyd.cron_runs
        finished_at = now()
  WHERE run_id = :run_id AND outcome = 'running';
 
--- name: cron_lost :exec
+-- name: cron_lost :many
 -- The one that leads says which runs are its own; whatever else runs here is a
--- dead one's.
-UPDATE tallyd.cron_runs
-   SET outcome = 'lost', finished_at = now(),
-       detail = 'its scheduler is gone; nobody knows how far it came'
- WHERE outcome = 'running' AND run_id <> ALL (:mine::int8[]);
+-- dead one's.  Their jobs.
+WITH lost AS (
+	UPDATE tallyd.cron_runs
+	   SET outcome = 'lost', finished_at = now(),
+	       detail = 'its scheduler is gone; nobody knows how far it came'
+	 WHERE outcome = 'running' AND run_id <> ALL (:mine::int8[])
+	RETURNING job
+)
+SELECT job AS "job!" FROM lost LIMIT :max::int8;
 
 -- name: cron_ask :one
 -- Asks for a run at once.  run_id NULL: one is asked for or going on already.

@@ -4,6 +4,7 @@
 #include "app/admin/admin_doctor.h"
 #include "app/admin/admin_status.h"
 #include "app/admin/admin_tokens.h"
+#include "app/cron/cron.h"
 #include "app/docs/docs.h"
 #include "app/events/events.h"
 #include "app/explain/explain.h"
@@ -18,6 +19,7 @@ const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
 					   ADMIN_DOCTOR_ROUTES,
 					   ADMIN_STATUS_ROUTES,
 					   ADMIN_TOKENS_ROUTES,
+					   CRON_ROUTES,
 					   DOCS_ROUTES,
 					   EVENTS_ROUTES,
 					   EXPLAIN_ROUTES,

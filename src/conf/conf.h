@@ -131,6 +131,9 @@ struct conf {
 		struct conf_strings emails; /* lower-cased */
 	} admin;
 	struct {
+		char *token; /* empty: POST /cron/run is closed */
+	} cron;
+	struct {
 		struct tally_cidr_list private_allow;
 		bool allow_http;
 		struct conf_strings allowed_ports; /* besides 443, 80 */

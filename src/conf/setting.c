@@ -206,6 +206,10 @@ const struct setting SETTINGS[] = {
 	STRINGS(admin, emails, "", setting_check_email, "e-mail addresses",
 		RELOAD, "users with the role admin", true),
 
+	STRING(cron, token, "", setting_check_token,
+		"32 to 200 printable characters without blanks, or empty",
+		RELOAD, "secret that opens POST /cron/run; empty closes it"),
+
 	CIDRS(egress, private_allow, "", RELOAD,
 		"networks that are not public and may be called all the same"),
 	BOOL(egress, allow_http, "no", RELOAD,

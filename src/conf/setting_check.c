@@ -134,6 +134,20 @@ enum tl_status setting_check_instance(struct tl_str s, struct tl_err *err)
 	return TL_OK;
 }
 
+/* Its words never show the secret itself. */
+enum tl_status setting_check_token(struct tl_str s, struct tl_err *err)
+{
+	bool good = s.len == 0 || (s.len >= 32 && s.len <= 200);
+
+	for (size_t i = 0; i < s.len; i++)
+		good = good && s.ptr[i] > ' ' && s.ptr[i] <= '~';
+	if (good)
+		return TL_OK;
+	return tl_err_set(err, TL_INVALID,
+			  "give 32 to 200 printable characters without "
+			  "blanks, such as those of 'openssl rand -hex 32'");
+}
+
 enum tl_status setting_check_origin(struct tl_str s, struct tl_err *err)
 {
 	struct tl_str host = s;

@@ -31,7 +31,7 @@ static const struct ctl_arg config_check_args[] = {
 };
 static const struct ctl_arg config_dump_args[] = {
 	{ "secrets", CTL_ARG_FLAG, NULL, false,
-	  "show the password of database.url too" },
+	  "show the password of database.url and cron.token" },
 	{ 0 },
 };
 static const struct ctl_arg bench_args[] = {
@@ -171,6 +171,24 @@ static const struct ctl_arg limit_override_args[] = {
 	{ "remove", CTL_ARG_FLAG, NULL, false, "as everybody again" },
 	{ 0 },
 };
+static const struct ctl_arg cron_args[] = { /* run, pause, resume */
+	{ "job", CTL_ARG_WORD, "JOB", true, "see 'cron list'" },
+	{ 0 },
+};
+static const struct ctl_arg cron_history_args[] = {
+	{ "job", CTL_ARG_OPTIONAL, "JOB", false, "default: all" },
+	{ "last", CTL_ARG_NUMBER, "N", false, "newest so many; default 20" },
+	{ 0 },
+};
+static const struct ctl_arg cron_set_args[] = {
+	{ "job", CTL_ARG_WORD, "JOB", true, "see 'cron list'" },
+	{ "schedule", CTL_ARG_TEXT, "EXPRESSION", false,
+	  "five fields, or @hourly and the like" },
+	{ "time_zone", CTL_ARG_TEXT, "NAME", false, "such as Europe/Berlin" },
+	{ "defaults", CTL_ARG_FLAG, NULL, false,
+	  "of what is not given: as tallyd comes" },
+	{ 0 },
+};
 static const struct ctl_arg usage_args[] = {
 	{ "user", CTL_ARG_OPTIONAL, "USER", false, "e-mail address or id" },
 	{ "all", CTL_ARG_FLAG, NULL, false, "all users together" },
@@ -213,6 +231,17 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "database", NULL, "connection string of the daemon's database",
 	  CTL_DAEMON, true },
 	{ "doctor", NULL, "is everything in order, do the books balance?",
+	  CTL_DATABASE, false },
+	{ "cron history", cron_history_args, "runs of jobs, newest first",
+	  CTL_DATABASE, false },
+	{ "cron list", NULL, "jobs by the clock and their next five times",
+	  CTL_DATABASE, false },
+	{ "cron pause", cron_args, "a job runs only when it is asked for",
+	  CTL_DATABASE, false },
+	{ "cron resume", cron_args, "a job runs by its schedule again",
+	  CTL_DATABASE, false },
+	{ "cron run", cron_args, "run a job at once", CTL_DATABASE, false },
+	{ "cron set", cron_set_args, "change when a job runs, on all hosts",
 	  CTL_DATABASE, false },
 	{ "key create", key_create_args, "make a key; shown this once",
 	  CTL_DATABASE, false },

@@ -37,6 +37,7 @@ enum route_auth {
 	AUTH_KEY,     /* a good key; its limits */
 	AUTH_ADMIN,   /* a good key whose user is an admin */
 	AUTH_SELF,    /* the handler decides itself: gate, verify */
+	AUTH_CRON,    /* the bearer of cron.token; address limit */
 };
 enum {
 	ROUTE_INLINE = 1,   /* data plane: runs on the loop's stack, replies
@@ -56,6 +57,7 @@ enum {
 	ROUTE_REDIRECTS = 4096, /* a success is 302 with Location */
 	ROUTE_EVENTS = 8192, /* a stream (sse.h): each member of `out` is one
 			      * kind of event, by its name */
+	ROUTE_ACCEPTED = 16384, /* success is 202: it is done soon */
 };
 /* {"error":{"code","message","status"}}, of every error; 5xx with request_id. */
 extern const struct shape HTTP_ERROR_SHAPE;

@@ -39,7 +39,7 @@ const struct doc *openapi_content(struct openapi *m, const struct doc *schema)
 static const struct doc *security_components(struct openapi *m)
 {
 	struct doc *all = doc_object(m->a), *bearer = doc_object(m->a);
-	struct doc *key = doc_object(m->a);
+	struct doc *key = doc_object(m->a), *cron = doc_object(m->a);
 
 	openapi_text(m, bearer, "type", "http");
 	openapi_text(m, bearer, "scheme", "bearer");
@@ -49,6 +49,11 @@ static const struct doc *security_components(struct openapi *m)
 	openapi_text(m, key, "name", "X-API-Key");
 	doc_set(m->a, all, "bearer", bearer);
 	doc_set(m->a, all, "apiKey", key);
+	openapi_text(m, cron, "type", "http");
+	openapi_text(m, cron, "scheme", "bearer");
+	openapi_text(m, cron, "description",
+		     "Authorization: Bearer TOKEN, the secret of cron.token");
+	doc_set(m->a, all, "cronToken", cron);
 	return all;
 }
 
@@ -115,6 +120,7 @@ static const struct {
 	{ "/api/explain", "decisions", NULL },
 	{ "/api/auth", "usage", NULL },
 	{ "/api/admin", "admin", "Users, keys, plans and limits, for admins." },
+	{ "/cron", "admin", NULL },
 	{ "/", "system", "The daemon itself." },
 };
 #define N_TAGS (sizeof(tags) / sizeof(tags[0]))
@@ -147,11 +153,17 @@ static const struct doc *tag_list(struct openapi *m)
 static const struct doc *security_of(struct openapi *m, const struct route *r)
 {
 	static const char *const schemes[] = { "bearer", "apiKey" };
-	struct doc *all = doc_array(m->a);
+	struct doc *all = doc_array(m->a), *cron;
 
 	if (r->auth == AUTH_NONE || r->auth == AUTH_ADDRESS ||
 	    (r->flags & ROUTE_KEYLESS) != 0)
 		return all;
+	if (r->auth == AUTH_CRON) {
+		cron = doc_object(m->a);
+		doc_set(m->a, cron, "cronToken", doc_array(m->a));
+		doc_push(m->a, all, cron);
+		return all;
+	}
 	if (r->auth == AUTH_SELF) /* may do without */
 		doc_push(m->a, all, doc_object(m->a));
 	for (size_t i = 0; i < 2; i++) {
@@ -174,6 +186,8 @@ static const struct doc *path_parameter(struct openapi *m, const char *name)
 		text = "the path that is asked about; may hold slashes";
 	} else if (strcmp(name, "file") == 0) {
 		text = "its name";
+	} else if (strcmp(name, "job") == 0) {
+		text = "name of the job";
 	} else if (strcmp(name, "request_id") == 0) {
 		openapi_text(m, schema, "pattern", ID_PATTERN);
 		text = "the X-Request-Id of an answer";

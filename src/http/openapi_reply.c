@@ -26,7 +26,8 @@ static bool knows_keys(const struct route *r)
 
 static bool is_limited(const struct route *r)
 {
-	return knows_keys(r) || r->auth == AUTH_ADDRESS;
+	return knows_keys(r) || r->auth == AUTH_ADDRESS ||
+	       r->auth == AUTH_CRON;
 }
 
 unsigned openapi_errors(const struct route *r)
@@ -36,7 +37,7 @@ unsigned openapi_errors(const struct route *r)
 	if (r->query != NULL || r->in != NULL ||
 	    strstr(r->path, "_id}") != NULL)
 		e |= OPENAPI_400;
-	if (knows_keys(r))
+	if (knows_keys(r) || r->auth == AUTH_CRON)
 		e |= OPENAPI_401;
 	if (knows_keys(r) || r->auth == AUTH_SELF)
 		e |= OPENAPI_403;
@@ -68,6 +69,8 @@ const char *openapi_caller(const struct route *r)
 		return "a key";
 	case AUTH_ADMIN:
 		return "a key of an admin";
+	case AUTH_CRON:
+		return "who knows cron.token";
 	case AUTH_SELF:
 		break;
 	}
@@ -266,6 +269,8 @@ static const char *success_words(const struct route *r)
 		return "It was made.";
 	if ((r->flags & ROUTE_REDIRECTS) != 0)
 		return "It is elsewhere.";
+	if ((r->flags & ROUTE_ACCEPTED) != 0)
+		return "It is done soon.";
 	if ((r->flags & ROUTE_EVENTS) != 0)
 		return "Events until one side closes. Each member of the "
 		       "schema is one kind of event: its name is the event's, "
@@ -314,6 +319,7 @@ const struct doc *openapi_responses(struct openapi *m, const struct route *r)
 	doc_set(m->a, all,
 		(r->flags & ROUTE_CREATED) != 0     ? "201"
 		: (r->flags & ROUTE_REDIRECTS) != 0 ? "302"
+		: (r->flags & ROUTE_ACCEPTED) != 0  ? "202"
 						    : "200",
 		success(m, r));
 	if ((r->flags & (ROUTE_LIST | ROUTE_ETAG)) != 0)

@@ -321,27 +321,46 @@ enum tl_status q_cron_finish(struct pg *pg,
 	return pg_exec(pg, &cron_finish_statement, params, affected_r, err);
 }
 
-static const uint32_t cron_lost_oids[] = { 1016 };
+static const uint32_t cron_lost_oids[] = { 1016, 20 };
+static const struct pg_column cron_lost_columns[] = {
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_cron_lost_row, job) },
+};
 static const struct pg_statement cron_lost_statement = {
 	.name = "cron_lost",
 	.sql =
-		"UPDATE tallyd.cron_runs\n"
-		"   SET outcome = 'lost', finished_at = now(),\n"
-		"       detail = 'its scheduler is gone; nobody knows how far it came'\n"
-		" WHERE outcome = 'running' AND run_id <> ALL ($1::int8[])",
+		"WITH lost AS (\n"
+		"\tUPDATE tallyd.cron_runs\n"
+		"\t   SET outcome = 'lost', finished_at = now(),\n"
+		"\t       detail = 'its scheduler is gone; nobody knows how far it came'\n"
+		"\t WHERE outcome = 'running' AND run_id <> ALL ($1::int8[])\n"
+		"\tRETURNING job\n"
+		")\n"
+		"SELECT job AS \"job!\" FROM lost LIMIT $2::int8",
 	.param_oids = cron_lost_oids,
-	.n_params = 1,
+	.n_params = 2,
+	.columns = cron_lost_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_cron_lost_row),
 };
 
 enum tl_status q_cron_lost(struct pg *pg,
-		struct pg_array mine,
-		uint64_t *affected_r, struct tl_err *err)
+		const struct q_cron_lost_params *p,
+		struct tl_arena *arena,
+		struct q_cron_lost_row **rows_r, uint32_t *n_r,
+		struct tl_err *err)
 {
 	const struct pg_param params[] = {
-		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = mine },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->mine },
+		{ .type = PG_INT8, .i8 = p->max },
 	};
+	enum tl_status st;
+	void *rows;
 
-	return pg_exec(pg, &cron_lost_statement, params, affected_r, err);
+	st = pg_many(pg, &cron_lost_statement, params, arena, &rows, n_r, err);
+	if (st == TL_OK)
+		*rows_r = rows;
+	return st;
 }
 
 static const uint32_t cron_ask_oids[] = { 25, 1184, 25 };

@@ -148,13 +148,22 @@ enum tl_status q_cron_finish(struct pg *pg,
 		const struct q_cron_finish_params *p,
 		uint64_t *affected_r, struct tl_err *err) TL_MUST_CHECK;
 
+struct q_cron_lost_params {
+	struct pg_array mine; /* of int64_t */
+	int64_t max;
+};
+struct q_cron_lost_row {
+	struct tl_str job;
+};
 /*
  * The one that leads says which runs are its own; whatever else runs here is a
- * dead one's.
+ * dead one's.  Their jobs.
  */
 enum tl_status q_cron_lost(struct pg *pg,
-		struct pg_array mine,
-		uint64_t *affected_r, struct tl_err *err) TL_MUST_CHECK;
+		const struct q_cron_lost_params *p,
+		struct tl_arena *arena,
+		struct q_cron_lost_row **rows_r, uint32_t *n_r,
+		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_cron_ask_params {
 	struct tl_str job;

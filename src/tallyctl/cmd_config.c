@@ -160,8 +160,11 @@ enum exit_status cmd_config_dump(struct tallyctl *t)
 {
 	struct conf shown = *t->conf; /* borrows all but what is masked */
 
-	if (!ctl_flag(t->args, "secrets"))
+	if (!ctl_flag(t->args, "secrets")) {
 		shown.database.url = masked_url(t);
+		if (shown.cron.token[0] != '\0')
+			shown.cron.token = tl_arena_strndup(t->arena, "****", 4);
+	}
 	if (t->json)
 		print_settings(&shown, t->arena);
 	else

@@ -22,7 +22,7 @@ static int expected(const struct route *route, enum caller who)
 	if (route->auth == AUTH_NONE || route->auth == AUTH_ADDRESS ||
 	    (route->auth == AUTH_SELF && !gated))
 		return 0; /* we are on the loopback */
-	if (who <= TWO_KEYS)
+	if (who <= TWO_KEYS || route->auth == AUTH_CRON)
 		return 401;
 	if (who == SUSPENDED || who == ELSEWHERE)
 		return 403;

@@ -37,12 +37,16 @@ void cron_engine_kick(struct cron_engine *e)
 
 /* ---- what the database says ---- */
 
-static enum tl_status bury(struct cron_engine *e, struct tl_err *err)
+/* What runs by the rows and not here went down with another scheduler. */
+static enum tl_status bury(struct cron_engine *e, struct tl_arena *a,
+			   struct tl_err *err)
 {
 	int64_t mine[CRON_JOBS_MAX];
-	struct pg_array a = { .items = mine };
+	struct q_cron_lost_params p = { .mine = { .items = mine },
+					.max = ROWS_MAX };
+	struct q_cron_lost_row *rows;
 	enum tl_status st;
-	uint64_t lost;
+	uint32_t n;
 
 	for (uint32_t i = 0; i < e->n_jobs; i++) {
 		/* Its row may be there already, and we do not know its id. */
@@ -51,12 +55,18 @@ static enum tl_status bury(struct cron_engine *e, struct tl_err *err)
 			return TL_OK;
 		}
 		if (e->jobs[i].run_id != 0)
-			mine[a.n++] = e->jobs[i].run_id;
+			mine[p.mine.n++] = e->jobs[i].run_id;
 	}
-	st = q_cron_lost(e->o.pg, a, &lost, err);
-	if (st == TL_OK && lost > 0)
-		log_warn("%" PRIu64 " run%s of jobs went down with a scheduler",
-			 lost, lost == 1 ? "" : "s");
+	st = q_cron_lost(e->o.pg, &p, a, &rows, &n, err);
+	for (uint32_t i = 0; st == TL_OK && i < n; i++) {
+		const struct cron_job *def = cron_job_find(rows[i].job);
+
+		log_warn("a run of job '%.*s' went down with its scheduler",
+			 (int)rows[i].job.len, rows[i].job.ptr);
+		if (def != NULL)
+			shm_cron_count(e->o.shm, (uint32_t)(def - CRON_JOBS),
+				       SHM_CRON_LOST);
+	}
 	return st;
 }
 
@@ -131,7 +141,7 @@ static enum tl_status refresh(struct cron_engine *e, struct tl_err *err)
 
 	tl_arena_init(&arena);
 	e->stale = false; /* what comes meanwhile is looked at again */
-	st = bury(e, err);
+	st = bury(e, &arena, err);
 	if (st == TL_OK)
 		st = meet(e, err);
 	if (st == TL_OK)

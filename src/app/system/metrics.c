@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/cron/cron.h"
 #include "app/system/system.h"
 #include "shm/metrics.h"
 
@@ -391,6 +392,7 @@ void metrics_handle(struct req *req)
 	counters(s, &b);
 	refusals(s, &b);
 	histograms(s, &b);
+	cron_metrics(s, &b);
 	req_header_add(req, "Content-Type", "%s", PAGE);
 	req_header_add(req, "Cache-Control", "no-store");
 	req_reply_buf(req, 200, tl_buf_str(&b));

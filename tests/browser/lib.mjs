@@ -5,7 +5,7 @@
 // or in localStorage.  A page that breaks one fails the test it was opened for.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -15,7 +15,7 @@ export const URL_BASE = process.env.TALLYD_URL;
 export const PRO = 'codexible_demo_pro_2026';
 export const BUSINESS = 'codexible_demo_business_2026'; // an admin here
 export const STARTER = 'codexible_demo_starter_2026';
-export const PATIENCE_MS = 20000; // this machine may be busy
+export const PATIENCE_MS = 30000; // this machine may be busy
 
 const AXE = readFileSync(
 	createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -26,6 +26,7 @@ const CHROMIUM = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu',
 let browser;
 
 export async function open() {
+	rmSync(SHOTS, { recursive: true, force: true });
 	mkdirSync(SHOTS, { recursive: true });
 	browser = await chromium.launch({
 		executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
@@ -69,6 +70,7 @@ export class Visitor {
 		await v.context.addInitScript(watch);
 		await v.context.addInitScript((p) => {
 			// once a tab: a reload must find what the page has made of it
+			if (location.protocol === 'about:') return;
 			if (sessionStorage.getItem('test_begun')) return;
 			sessionStorage.setItem('test_begun', '1');
 			if (p.key) sessionStorage.setItem('codexible_token', p.key);

@@ -15,16 +15,21 @@ async function databaseAway(come) {
 	const user = await makeUser('patient');
 	const v = await come({ key: user.key });
 
-	await call(user.key, '/api/gate?cost=5');
 	await v.goes('/dashboard');
 	await v.settles();
 	order('database', 'stop');
 	try {
-		await v.page.reload();
+		// charges go on, and are seen
+		assert.equal((await call(user.key, '/api/gate?cost=5')).status, 200);
 		await eventually(async () => await v.page.getByTestId('balance')
-			.getAttribute('data-value') === '245',
-		'today is known without the database');
+			.getAttribute('data-value') === '245', 'five less');
+		await v.choose('Range', '30 days');
 		await v.alert(/./, v.region('Daily spending'));
+		await v.sees(v.role('alert').filter({
+			hasText: /^(Cannot reach the server|The server)/,
+		}));
+		assert.equal(await v.page.getByTestId('balance')
+			.getAttribute('data-value'), '245', 'what was shown stays');
 		await v.shot('outage-database');
 		await v.goes('/dashboard/settings#keys');
 		await v.role('button', 'New key').click();
@@ -38,9 +43,15 @@ async function databaseAway(come) {
 	}
 	await eventually(async () => (await call(null, '/health?ready=1')).status
 		=== 200, 'the daemon is well again');
-	await v.role('dialog', 'New key')
-		.getByRole('button', { name: 'Create key' }).click();
-	await v.sees(v.role('dialog', 'Your new key'));
+	// the worker that is asked may look for its connections a moment later
+	await eventually(async () => {
+		const again = v.role('dialog', 'New key')
+			.getByRole('button', { name: 'Create key' });
+
+		if (await again.isEnabled({ timeout: 100 }).catch(() => false))
+			await again.click();
+		return await v.role('dialog', 'Your new key').isVisible();
+	}, 'the key is made after all');
 }
 
 async function daemonAway(come) {

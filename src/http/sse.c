@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "http/http_internal.h"
 
+#define HEARTBEATS_MS  500
 #define READY_MAX      64
 #define SOCKET_BYTES   32768 /* the kernel doubles it */
 #define UNACKED_MAX_MS 60000 /* a client that is gone without a word */
@@ -60,6 +61,7 @@ struct http_sse {
 	struct event *ready, *timer;
 	struct tl_list open, ended, hubs;
 	uint32_t n;
+	uint64_t heartbeats_ms; /* last look at who needs one */
 };
 
 const char *sse_why_name(enum sse_why why)
@@ -370,6 +372,9 @@ static void heartbeats(struct http_sse *x)
 	uint64_t after_ms = x->http->conf->events.heartbeat_s * 1000ULL;
 	struct tl_list *pos, *tmp;
 
+	if (now_ms - x->heartbeats_ms < HEARTBEATS_MS)
+		return;
+	x->heartbeats_ms = now_ms;
 	TL_LIST_EACH(pos, tmp, &x->open)
 	{
 		struct sse *s = TL_CONTAINER(pos, struct sse, link);

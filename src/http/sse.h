@@ -18,7 +18,7 @@
 
 #include "http/http.h"
 
-#define SSE_TICK_MS	250
+#define SSE_TICK_MS	25
 #define SSE_WAITING_MAX 65536
 
 struct sse; /* one open stream */
@@ -35,7 +35,8 @@ const char *sse_why_name(enum sse_why why);
 struct sse_kind {
 	/* For the first stream; its request is good until sse_open returns. */
 	void *(*hub_new)(struct req *req);
-	/* Each SSE_TICK_MS.  Streams that end meanwhile stay until later. */
+	/* Each SSE_TICK_MS: a hub takes its streams in turns, so that no tick
+	 * is long.  Streams that end meanwhile stay until later. */
 	void (*tick)(void *hub, uint64_t mono_ns);
 	void (*hub_free)(void *hub);
 	/* The stream has ended: its item is the kind's to free.  Never from

@@ -286,6 +286,34 @@ START_TEST(what_came_since_the_last_event_is_told_again)
 }
 END_TEST
 
+/* What waits for the turn of its user must not come once more. */
+START_TEST(who_goes_on_is_told_nothing_twice)
+{
+	struct listener beside;
+	char last[64], ids[3][65];
+
+	up("server.workers=1", "limits.enabled=no");
+	make_key("twice", 1000, "");
+	listen_on(&beside, key_of("twice"), NULL);
+	for (int i = 0; i < 5; i++) {
+		listen_on(&l, key_of("twice"), NULL);
+		(void)snprintf(last, sizeof(last), "%s", l.last.id);
+		listen_close(&l);
+		gate_thrice(key_of("twice"), ids);
+
+		listen_on(&l, key_of("twice"), last);
+
+		want_requests(ids, 0);
+		ck_assert_int_eq(gate(key_of("twice"), ""), 200);
+		listen_until(&l, "request");
+		ck_assert_str_eq(event_str(&l, "request_id"),
+				 header_of(&r, "X-Request-Id"));
+		listen_close(&l);
+	}
+	listen_close(&beside);
+}
+END_TEST
+
 START_TEST(a_killed_worker_costs_no_event)
 {
 	char ids[3][65], last[64];
@@ -545,6 +573,7 @@ int main(void)
 	tcase_add_test(tc, of_a_crowd_the_newest_are_told_and_the_rest_counted);
 	tc = fixture_case(s, "going on");
 	tcase_add_test(tc, what_came_since_the_last_event_is_told_again);
+	tcase_add_test(tc, who_goes_on_is_told_nothing_twice);
 	tcase_add_test(tc, a_killed_worker_costs_no_event);
 	tcase_add_test(tc,
 		       who_comes_too_late_or_from_elsewhere_is_told_to_reload);

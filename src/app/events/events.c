@@ -4,9 +4,11 @@
  *
  * Each tick looks once at every record that came since the last: whose it is
  * stands in its first cache line, a small hash tells whether one of our
- * streams is that user's.  What concerns a user is written once, whatever
- * number of streams gets it, and no more than LIVE_MAX requests a tick: more
- * than that nobody reads, and a busy key must not cost the others.
+ * streams is that user's.  Each user has its turn every TURN_MS.  What concerns
+ * it is then written once, whatever number of streams gets it, and no more
+ * than LIVE_MAX requests: more than that nobody reads, and a busy key must not
+ * cost the others.  A tick serves a part of the users only, because a thousand
+ * sends at a time would hold up the gate for many milliseconds.
  *
  * A client that comes back with Last-Event-ID is behind: what it has missed is
  * looked for in slices, for all such streams in one walk, and given to it in
@@ -20,17 +22,19 @@
 #include "shm/ring.h"
 
 #define BUCKETS      1024 /* a power of two */
-#define LIVE_MAX     32   /* requests a tick and user */
+#define TURN_MS      250
+#define LIVE_MAX     32   /* requests a turn */
 #define REPLAY_MAX   128  /* requests told again */
-#define REPLAY_SLICE 16384
-#define STUCK_TICKS  4 /* a record that is not whole by then never will be */
+#define REPLAY_SLICE 2048 /* records a tick */
+#define STUCK_TICKS  40   /* a record that is not whole by then never will be */
 #define RETRY_LINE   "retry: 2000\n"
 
 struct user {
 	struct user *next;   /* in the bucket */
-	struct tl_list link; /* all users */
-	struct tl_list busy; /* those with something in `live` */
+	struct tl_list link; /* all users, by due_ms */
+	uint64_t due_ms;     /* mono; its next turn */
 	struct tl_list streams;
+	uint32_t n_streams;
 	struct tl_uuid id;
 	struct decide_usage usage; /* as it was told last */
 	struct events_recent live;
@@ -55,7 +59,8 @@ struct hub {
 	uint64_t stuck_at;
 	uint32_t stuck_ticks;
 	struct user *buckets[BUCKETS];
-	struct tl_list users, busy, behind;
+	struct tl_list users, behind;
+	uint32_t n_streams;
 	struct tl_buf out;
 };
 
@@ -88,8 +93,7 @@ static struct user *user_new(struct hub *hub, const struct tl_uuid *id)
 	u->id = *id;
 	u->next = *bucket;
 	*bucket = u;
-	tl_list_append(&hub->users, &u->link);
-	tl_list_init(&u->busy);
+	tl_list_prepend(&hub->users, &u->link); /* its turn is next */
 	tl_list_init(&u->streams);
 	u->live.max = LIVE_MAX;
 	return u;
@@ -105,17 +109,43 @@ static void user_release(struct hub *hub, struct user *u)
 		at = &(*at)->next;
 	*at = u->next;
 	tl_list_unlink(&u->link);
-	tl_list_unlink(&u->busy);
 	tl_free(u->live.pos);
 	tl_free(u);
 }
 
-/* ---- streams that are behind ---- */
+/* ---- requests ---- */
 
 static bool is_behind(const struct stream *s)
 {
 	return s->missed.pos != NULL;
 }
+
+static void send_live(struct user *u, struct tl_str events, uint32_t n)
+{
+	struct tl_list *at, *tmp;
+
+	TL_LIST_EACH(at, tmp, &u->streams)
+	{
+		struct stream *s = TL_CONTAINER(at, struct stream, link);
+
+		if (!is_behind(s))
+			sse_send(s->sse, events, n);
+	}
+}
+
+static void tell_requests(struct hub *hub, struct user *u)
+{
+	uint32_t n;
+
+	if (u->live.seen == 0)
+		return;
+	tl_buf_reset(&hub->out);
+	n = events_write_requests(&hub->ring, &u->live, &hub->out);
+	u->live.seen = 0;
+	send_live(u, tl_buf_str(&hub->out), n);
+}
+
+/* ---- streams that are behind ---- */
 
 static void set_live(struct stream *s)
 {
@@ -133,11 +163,13 @@ static void set_behind(struct hub *hub, struct stream *s, uint64_t pos)
 	tl_list_append(&hub->behind, &s->behind);
 }
 
-/* It has been told all that there is; the usage it saw may be an old one. */
+/* It is told all that there is up to now; the usage it saw may be an old one.
+ * What waits for the turn of its user is older, and was among it. */
 static void caught_up(struct hub *hub, struct stream *s)
 {
 	uint32_t n;
 
+	tell_requests(hub, s->user);
 	tl_buf_reset(&hub->out);
 	n = events_write_requests(&hub->ring, &s->missed, &hub->out);
 	events_write_usage(&hub->ring, hub->at, &s->user->usage, &hub->out);
@@ -150,7 +182,7 @@ static void reset(struct hub *hub, struct stream *s)
 	if (is_behind(s))
 		set_live(s);
 	tl_buf_reset(&hub->out);
-	events_write_reason(&hub->ring, hub->at, "reset", "too_old", &hub->out);
+	events_write_reset(&hub->ring, hub->at, "too_old", &hub->out);
 	sse_send(s->sse, tl_buf_str(&hub->out), 1);
 }
 
@@ -233,8 +265,6 @@ static void note_live(struct hub *hub, uint64_t pos,
 	if (u->live.pos == NULL)
 		u->live.pos = tl_alloc_array(LIVE_MAX, sizeof(uint64_t));
 	events_note(&hub->ring, &u->live, pos);
-	if (u->live.seen > 0 && tl_list_empty(&u->busy))
-		tl_list_append(&hub->busy, &u->busy);
 }
 
 /* Writers were faster than we: nobody knows what was in there. */
@@ -244,8 +274,13 @@ static void lost(struct hub *hub)
 
 	hub->at = shm_ring_next(hub->ring.shm);
 	TL_LIST_EACH(at, tmp, &hub->users)
-	TL_LIST_EACH(s, s_tmp, &TL_CONTAINER(at, struct user, link)->streams)
-	reset(hub, TL_CONTAINER(s, struct stream, link));
+	{
+		struct user *u = TL_CONTAINER(at, struct user, link);
+
+		u->live.seen = 0;
+		TL_LIST_EACH(s, s_tmp, &u->streams)
+		reset(hub, TL_CONTAINER(s, struct stream, link));
+	}
 }
 
 /* True: the record will never be whole; its writer was killed. */
@@ -278,34 +313,6 @@ static void walk(struct hub *hub)
 		}
 }
 
-static void send_live(struct user *u, struct tl_str events, uint32_t n)
-{
-	struct tl_list *at, *tmp;
-
-	TL_LIST_EACH(at, tmp, &u->streams)
-	{
-		struct stream *s = TL_CONTAINER(at, struct stream, link);
-
-		if (!is_behind(s))
-			sse_send(s->sse, events, n);
-	}
-}
-
-static void tell_requests(struct hub *hub)
-{
-	while (!tl_list_empty(&hub->busy)) {
-		struct user *u =
-			TL_CONTAINER(hub->busy.next, struct user, busy);
-		uint32_t n;
-
-		tl_list_unlink(&u->busy);
-		tl_buf_reset(&hub->out);
-		n = events_write_requests(&hub->ring, &u->live, &hub->out);
-		u->live.seen = 0;
-		send_live(u, tl_buf_str(&hub->out), n);
-	}
-}
-
 static bool same_usage(const struct decide_usage *a,
 		       const struct decide_usage *b)
 {
@@ -314,23 +321,17 @@ static bool same_usage(const struct decide_usage *a,
 	       a->request_count == b->request_count && a->day == b->day;
 }
 
-static void tell_usage(struct hub *hub, uint64_t mono_ns)
+static void tell_usage(struct hub *hub, struct user *u, uint64_t mono_ns)
 {
-	struct tl_list *at, *tmp;
 	struct decide_usage now;
 
-	TL_LIST_EACH(at, tmp, &hub->users)
-	{
-		struct user *u = TL_CONTAINER(at, struct user, link);
-
-		if (!decide_usage(hub->decide, &u->id, mono_ns, &now) ||
-		    same_usage(&now, &u->usage))
-			continue;
-		u->usage = now;
-		tl_buf_reset(&hub->out);
-		events_write_usage(&hub->ring, hub->at, &now, &hub->out);
-		send_live(u, tl_buf_str(&hub->out), 1);
-	}
+	if (!decide_usage(hub->decide, &u->id, mono_ns, &now) ||
+	    same_usage(&now, &u->usage))
+		return;
+	u->usage = now;
+	tl_buf_reset(&hub->out);
+	events_write_usage(&hub->ring, hub->at, &now, &hub->out);
+	send_live(u, tl_buf_str(&hub->out), 1);
 }
 
 /* ---- is the key still good? ---- */
@@ -360,19 +361,46 @@ static void check(struct hub *hub, struct stream *s, uint64_t mono_ns)
 	}
 }
 
+/* ---- turns ---- */
+
+static void serve(struct hub *hub, struct user *u, uint64_t mono_ns)
+{
+	struct tl_list *at, *tmp;
+
+	TL_LIST_EACH(at, tmp, &u->streams)
+	check(hub, TL_CONTAINER(at, struct stream, link), mono_ns);
+	tell_requests(hub, u);
+	tell_usage(hub, u, mono_ns);
+}
+
+/* So many streams that all have had their turn within TURN_MS. */
+static void serve_some(struct hub *hub, uint64_t mono_ns)
+{
+	uint32_t left = hub->n_streams * SSE_TICK_MS / TURN_MS + 1;
+	uint64_t now_ms = mono_ns / TL_NS_PER_MS;
+
+	while (left > 0) {
+		struct user *u =
+			TL_CONTAINER(hub->users.next, struct user, link);
+
+		if (u->due_ms > now_ms)
+			return;
+		serve(hub, u, mono_ns);
+		u->due_ms = now_ms + TURN_MS;
+		tl_list_unlink(&u->link);
+		tl_list_append(&hub->users, &u->link);
+		left -= u->n_streams < left ? u->n_streams : left;
+	}
+}
+
 static void tick(void *state, uint64_t mono_ns)
 {
 	struct hub *hub = state;
-	struct tl_list *at, *tmp, *s, *s_tmp;
 
-	TL_LIST_EACH(at, tmp, &hub->users)
-	TL_LIST_EACH(s, s_tmp, &TL_CONTAINER(at, struct user, link)->streams)
-	check(hub, TL_CONTAINER(s, struct stream, link), mono_ns);
 	if (!tl_list_empty(&hub->behind))
 		replay(hub);
 	walk(hub);
-	tell_requests(hub);
-	tell_usage(hub, mono_ns);
+	serve_some(hub, mono_ns);
 }
 
 /* ---- the kind ---- */
@@ -389,7 +417,6 @@ static void *hub_new(struct req *req)
 	hub->at = shm_ring_next(d->shm);
 	hub->stuck_at = UINT64_MAX;
 	tl_list_init(&hub->users);
-	tl_list_init(&hub->busy);
 	tl_list_init(&hub->behind);
 	tl_buf_init(&hub->out);
 	return hub;
@@ -411,17 +438,17 @@ static void gone(void *state, void *item)
 	if (is_behind(s))
 		set_live(s);
 	tl_list_unlink(&s->link);
+	s->user->n_streams--;
+	hub->n_streams--;
 	user_release(hub, s->user);
 	tl_free(s);
 }
 
 static void bye(void *state, void *item, enum sse_why why, struct tl_buf *b)
 {
-	const struct hub *hub = state;
-	const struct stream *s = item;
-
-	events_write_reason(&hub->ring, is_behind(s) ? s->pos : hub->at, "bye",
-			    sse_why_name(why), b);
+	(void)state;
+	(void)item;
+	events_write_bye(sse_why_name(why), b);
 }
 
 static const struct sse_kind KIND = { .hub_new = hub_new,
@@ -470,9 +497,9 @@ static void begin(struct hub *hub, struct stream *s,
 	tl_buf_reset(&hub->out);
 	tl_buf_adds(&hub->out, RETRY_LINE);
 	if (st != TL_OK) {
-		events_write_reason(&hub->ring, pos, "reset",
-				    st == TL_NOT_FOUND ? "too_old" : "unknown",
-				    &hub->out);
+		events_write_reset(&hub->ring, pos,
+				   st == TL_NOT_FOUND ? "too_old" : "unknown",
+				   &hub->out);
 		n++;
 	}
 	if (pos != hub->at) /* or another worker was ahead of this one */
@@ -491,7 +518,10 @@ static void join(struct stream *s, const struct tl_uuid *user_id,
 		s->user = user_new(hub, user_id);
 		s->user->usage = *usage;
 	}
+	tell_requests(hub, s->user); /* not to the new one, too */
 	tl_list_append(&s->user->streams, &s->link);
+	s->user->n_streams++;
+	hub->n_streams++;
 	begin(hub, s, usage, last_id);
 }
 

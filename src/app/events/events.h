@@ -37,10 +37,12 @@ void events_note(const struct events_ring *ring, struct events_recent *r,
 /* pos: where a client that has got the event goes on. */
 void events_write_usage(const struct events_ring *ring, uint64_t pos,
 			const struct decide_usage *u, struct tl_buf *b);
-/* reason: "too_old", "unknown"; name: "reset", "bye". */
-void events_write_reason(const struct events_ring *ring, uint64_t pos,
-			 const char *name, const char *reason,
-			 struct tl_buf *b);
+/* reason: "too_old", "unknown". */
+void events_write_reset(const struct events_ring *ring, uint64_t pos,
+			const char *reason, struct tl_buf *b);
+/* Without an id: who connects again goes on behind the last event that has
+ * come, and something may not have come. */
+void events_write_bye(const char *reason, struct tl_buf *b);
 /* What r has seen, oldest first; how many events that became. */
 uint32_t events_write_requests(const struct events_ring *ring,
 			       const struct events_recent *r, struct tl_buf *b);

@@ -82,11 +82,16 @@ void events_write_usage(const struct events_ring *ring, uint64_t pos,
 	tl_buf_adds(b, "\n\n");
 }
 
-void events_write_reason(const struct events_ring *ring, uint64_t pos,
-			 const char *name, const char *reason, struct tl_buf *b)
+void events_write_reset(const struct events_ring *ring, uint64_t pos,
+			const char *reason, struct tl_buf *b)
 {
-	put_head(ring, pos, name, b);
+	put_head(ring, pos, "reset", b);
 	tl_buf_addf(b, "{\"reason\":\"%s\"}\n\n", reason);
+}
+
+void events_write_bye(const char *reason, struct tl_buf *b)
+{
+	tl_buf_addf(b, "event: bye\ndata: {\"reason\":\"%s\"}\n\n", reason);
 }
 
 static void put_when(struct doc_writer *w, int64_t wall_us)

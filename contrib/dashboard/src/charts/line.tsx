@@ -27,7 +27,7 @@ function labelStep(count: number, width: number): number {
 export function LineChart({ caption, summary, head, points, axis }: LineProps): JSX.Element {
   const [ref, width] = useWidth()
   const [at, setAt] = useState<number | null>(null)
-  const [, top] = nice(0, max(points, p => p.value) || 0.01, 4)
+  const [, top] = nice(0, max(points, p => p.value) || 1, 4)
   const inner = Math.max(0, width - LEFT - RIGHT)
   const step = points.length > 1 ? inner / (points.length - 1) : 0
   const x = (i: number) => points.length > 1 ? LEFT + i * step : LEFT + inner / 2

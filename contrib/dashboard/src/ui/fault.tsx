@@ -22,18 +22,27 @@ export function faultWords(fault: Fault): string {
   }
 }
 
-/** "0:12", as long as a limit is counted down. */
+/** As long as a limit is counted down; not in the alert, which would be read
+ * out each second. */
 function LimitClock(): JSX.Element {
   const left = (limitedUntilMs.value - useSeconds()) / 1000
-  return <span class="tabular"> {left > 0 ? clock(left) : ''}</span>
+  return <span class="tabular">{left > 0 ? t('banner.rate.left', { time: clock(left) }) : ''}</span>
+}
+
+interface NoteProps {
+  fault: Fault
+  onRetry?: (() => void) | undefined
+  /** Where the banner above the page tells the rest. */
+  brief?: boolean
 }
 
 /** In a widget or a form. */
-export function FaultNote({ fault, onRetry }: { fault: Fault, onRetry?: (() => void) | undefined }): JSX.Element {
+export function FaultNote({ fault, onRetry, brief }: NoteProps): JSX.Element {
+  const short = brief && (fault.kind === 'network' || fault.kind === 'server')
   return (
     <div class="fault">
       <Icon name="warn" />
-      <p role="alert">{faultWords(fault)}</p>
+      <p role="alert">{short ? t('fault.brief') : faultWords(fault)}</p>
       {fault.kind === 'rate' && <LimitClock />}
       {onRetry !== undefined && fault.kind !== 'rate' && <Button onClick={onRetry}>{t('retry')}</Button>}
     </div>

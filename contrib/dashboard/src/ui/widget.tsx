@@ -42,7 +42,7 @@ export function Widget<T>({ title, area, of, placeholder, aside, children }: Wid
   return (
     <Card title={title} area={area} aside={aside} busy={of.loading && of.data === undefined}>
       <div class="card-body">
-        {failed && <FaultNote fault={of.fault!} onRetry={of.reload} />}
+        {failed && <FaultNote brief fault={of.fault!} onRetry={of.reload} />}
         {of.data !== undefined ? children(of.data) : !failed && placeholder}
       </div>
     </Card>

@@ -115,8 +115,8 @@ void co_resolve_deinit(void)
 enum tl_status co_names_new(char *const *servers, size_t n,
 			    struct co_names **names_r, struct tl_err *err)
 {
-	struct evdns_base *dns = evdns_base_new(
-		co_loop.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+	struct evdns_base *dns =
+		evdns_base_new(co_loop.base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
 
 	if (dns == NULL)
 		return tl_err_set(err, TL_SYSTEM, "no resolver");

@@ -1,9 +1,12 @@
 // login.mjs - the door, and how much has to come through it.
 import assert from 'node:assert/strict';
-import { BUSINESS, PRO, eventually } from './lib.mjs';
+import { BUSINESS, PRO, call, eventually, makeUser } from './lib.mjs';
 
 const FIRST_LOAD_MAX = 120 * 1024;
 const SHIFT_MAX = 0.01;
+const DATA = ['/api/dashboard/overview', '/api/usage/history',
+	'/api/usage/insights', '/api/usage/detailed', '/api/usage/hourly',
+	'/api/usage/models'];
 
 async function logIn(v, text) {
 	await v.page.getByLabel('API key').fill(text);
@@ -77,6 +80,34 @@ async function unreachable(come) {
 	await v.at('/dashboard');
 }
 
+async function suspendedAccount(come) {
+	const user = await makeUser('barred');
+	const v = await come();
+
+	await call(BUSINESS, `/api/admin/users/${user.id}`,
+		{ method: 'PATCH', body: { status: 'suspended' } });
+	await v.goes('/dashboard/login');
+	await logIn(v, user.key);
+	await v.alert('Account is suspended');
+	assert.equal(await kept(v), null);
+}
+
+async function tooMany(come) {
+	const v = await come();
+
+	await v.page.route('**/api/auth/validate', (route) => route.fulfill({
+		status: 429,
+		headers: { 'content-type': 'application/json', 'retry-after': '42' },
+		body: JSON.stringify({ error: { code: 'rate_limited',
+			message: 'Too many requests', status: 429 } }),
+	}));
+	await v.goes('/dashboard/login');
+	await logIn(v, PRO);
+	await v.alert('Too many requests');
+	await v.sees(v.role('main').getByText(/0:[0-4]\d/));
+	assert.equal(await kept(v), null);
+}
+
 // Without a key every page leads here, and back to where one wanted to.
 async function noKey(come) {
 	const v = await come();
@@ -101,7 +132,10 @@ async function firstLoad(come) {
 		sizes.set(e.requestId, e.encodedDataLength));
 	await v.goes('/dashboard');
 	await v.settles();
-	await eventually(() => sizes.size >= 4, 'files arrive');
+	await eventually(() => DATA.every((path) =>
+		[...sizes.keys()].some((id) => names.get(id) === path)),
+	'all data arrive');
+	await v.sees(v.region('Recent activity').getByRole('table'));
 	await v.page.waitForTimeout(300); // what comes late would be seen
 
 	const total = [...sizes.values()].reduce((a, b) => a + b, 0);
@@ -138,6 +172,8 @@ export default [
 	['login', 'a good key comes in and goes out', goodKey],
 	['login', 'an admin goes to the admin page', adminKey],
 	['login', 'bad keys are told why', badKeys],
+	['login', 'a suspended account is told', suspendedAccount],
+	['login', 'too many attempts are told', tooMany],
 	['login', 'a fault of the connection is no bad key', unreachable],
 	['login', 'without a key all pages lead to the door', noKey],
 	['login', 'the first load is small and nothing jumps', firstLoad],

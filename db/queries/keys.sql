@@ -139,8 +139,8 @@ SELECT decode(key_hash, 'hex') AS "digest!"
    AND (status = 'active' OR grace_until > now());
 
 -- name: key_revoke :one
--- Ends an active key, or the grace of a rotated one; no row for any other.
--- With a user_id only when it is theirs.
+-- Ends an active key, or the grace of a rotated one, and tells so; no row for
+-- any other.  With a user_id only when it is theirs.
 WITH done AS (
 	UPDATE api_keys
 	   SET status = 'revoked', revoked_at = coalesce(revoked_at, now()),
@@ -153,9 +153,15 @@ WITH done AS (
 	INSERT INTO audit_log (actor, action, target, details)
 	SELECT :actor, 'token.revoke', key_id::text,
 	       key_prefix || ' ''' || label || '''' FROM done
+), told AS (
+	SELECT done.*, tallyd.user_event(user_id, 'key.revoked',
+		jsonb_build_object('key_id', key_id, 'prefix', key_prefix,
+			'label', label), key_id::text) AS deliveries
+	  FROM done
 )
 SELECT decode(key_hash, 'hex') AS "digest!", user_id, key_prefix, label
-  FROM done;
+  FROM told
+ WHERE deliveries >= 0;
 
 -- name: key_own :many
 -- A user's active keys, newest first, behind the place (:before, :before_id).

@@ -518,9 +518,15 @@ static const struct pg_statement key_revoke_statement = {
 		"\tINSERT INTO audit_log (actor, action, target, details)\n"
 		"\tSELECT $3, 'token.revoke', key_id::text,\n"
 		"\t       key_prefix || ' ''' || label || '''' FROM done\n"
+		"), told AS (\n"
+		"\tSELECT done.*, tallyd.user_event(user_id, 'key.revoked',\n"
+		"\t\tjsonb_build_object('key_id', key_id, 'prefix', key_prefix,\n"
+		"\t\t\t'label', label), key_id::text) AS deliveries\n"
+		"\t  FROM done\n"
 		")\n"
 		"SELECT decode(key_hash, 'hex') AS \"digest!\", user_id, key_prefix, label\n"
-		"  FROM done",
+		"  FROM told\n"
+		" WHERE deliveries >= 0",
 	.param_oids = key_revoke_oids,
 	.n_params = 3,
 	.columns = key_revoke_columns,

@@ -192,8 +192,8 @@ struct q_key_revoke_row {
 	struct tl_str label;
 };
 /*
- * Ends an active key, or the grace of a rotated one; no row for any other.
- * With a user_id only when it is theirs.
+ * Ends an active key, or the grace of a rotated one, and tells so; no row for
+ * any other.  With a user_id only when it is theirs.
  */
 enum tl_status q_key_revoke(struct pg *pg,
 		const struct q_key_revoke_params *p,

@@ -147,7 +147,7 @@ stage_check() {
 }
 
 stage_clang() {
-	build_in "$build-clang" CC=clang &&
+	build_in "$build-clang" CC=clang --without-web &&
 		check_one "test programs with clang" quiet_make "$build-clang" \
 			-j"$jobs" check TESTS=
 }
@@ -163,7 +163,8 @@ stage_chaos() {
 # statements, programs of others against the daemon, pages in a browser.
 stage_sanitize() {
 	local tests
-	build_in "$build-sanitize" --enable-sanitizers CFLAGS='-g -O1' || return
+	build_in "$build-sanitize" --enable-sanitizers CFLAGS='-g -O1' \
+		--without-dashboard || return
 	# shellcheck disable=SC2016 # make's own
 	tests=$(quiet_make "$build-sanitize" --eval \
 		'names: ; @echo $(filter-out %/test_17_openapi.sh \

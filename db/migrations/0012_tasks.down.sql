@@ -4,7 +4,7 @@ DROP FUNCTION tallyd.task_cancel(BIGINT, TEXT);
 DROP FUNCTION tallyd.task_lose(BIGINT[], INT[], INT, TEXT);
 DROP FUNCTION tallyd.task_finish(BIGINT, BIGINT, BIGINT[], INT[], INT[],
 	TEXT[], BIGINT[], BIGINT[], BIGINT[], TEXT[], BOOLEAN);
-DROP FUNCTION tallyd.task_look(INT);
+DROP FUNCTION tallyd.task_look(INT, TEXT[]);
 DROP FUNCTION tallyd.task_claim(BIGINT, BIGINT, TEXT[], INT, TEXT[], INT[],
 	INT[], TEXT[], TEXT[], TEXT[]);
 DROP FUNCTION tallyd.task_register(TEXT[], TEXT[], TEXT[], INT[], INT[],

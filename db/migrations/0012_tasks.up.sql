@@ -147,6 +147,7 @@ CREATE INDEX event_event_id_idx ON tallyd.event (event_id);
 CREATE TABLE tallyd.task_selftest (
 	task_id BIGINT NOT NULL,
 	attempt INT NOT NULL,
+	pid INT NOT NULL, -- of the runner
 	began_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
 	ended_at TIMESTAMPTZ,
 	PRIMARY KEY (task_id, attempt)
@@ -343,16 +344,13 @@ END $$;
 
 -- ---- running ----------------------------------------------------------------
 
--- A runner says what it can do; tasks that waited for such a name are ready.
--- An event of '' is none.
+-- A runner says what it can do.  An event of '' is none.
 CREATE FUNCTION tallyd.task_register(p_names TEXT[], p_queues TEXT[],
 	p_events TEXT[], p_retry_limits INT[], p_retry_delays_ms INT[],
 	p_retry_backoffs BOOLEAN[], p_timeouts_ms INT[])
-RETURNS BIGINT LANGUAGE plpgsql
-SET enable_seqscan = off
-AS $$
+RETURNS INT LANGUAGE plpgsql AS $$
 DECLARE
-	n BIGINT;
+	n INT;
 BEGIN
 	INSERT INTO tallyd.task_definition AS d (name, queue, event,
 		retry_limit, retry_delay_ms, retry_backoff, timeout_ms)
@@ -369,16 +367,6 @@ BEGIN
 	       retry_delay_ms = EXCLUDED.retry_delay_ms,
 	       retry_backoff = EXCLUDED.retry_backoff,
 	       timeout_ms = EXCLUDED.timeout_ms, seen_at = now();
-	UPDATE tallyd.task t
-	   SET state = 1,
-	       queue = CASE t.queue WHEN 'default' THEN d.queue
-			ELSE t.queue END
-	  FROM tallyd.task_definition d
-	 WHERE t.state = 3 AND t.name = ANY (p_names) AND d.name = t.name
-	   AND (t.singleton_key IS NULL OR t.queue <> 'default'
-		OR NOT EXISTS (SELECT FROM tallyd.task o
-			WHERE o.queue = d.queue
-			  AND o.singleton_key = t.singleton_key));
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;
 END $$;
@@ -525,15 +513,30 @@ BEGIN
 	END LOOP;
 END $$;
 
--- Tasks whose wait is over become ready, p_max at most.  next_ms: until the
--- next one is due, null for none.
-CREATE FUNCTION tallyd.task_look(p_max INT, OUT promoted INT, OUT next_ms BIGINT)
+-- Tasks whose wait is over become ready, p_max at most; also those that had
+-- waited for one of these names to be known.  next_ms: until the next one is
+-- due, null for none.
+--
+-- A name may be looked up by its sender just before it is registered, and the
+-- task be committed long after, so parked tasks are looked for each time.
+CREATE FUNCTION tallyd.task_look(p_max INT, p_names TEXT[],
+	OUT promoted INT, OUT next_ms BIGINT)
 LANGUAGE plpgsql
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
 AS $$
 BEGIN
+	UPDATE tallyd.task t
+	   SET state = 1,
+	       queue = CASE t.queue WHEN 'default' THEN d.queue
+			ELSE t.queue END
+	  FROM tallyd.task_definition d
+	 WHERE t.state = 3 AND t.name = ANY (p_names) AND d.name = t.name
+	   AND (t.singleton_key IS NULL OR t.queue <> 'default'
+		OR NOT EXISTS (SELECT FROM tallyd.task o
+			WHERE o.queue = d.queue
+			  AND o.singleton_key = t.singleton_key));
 	UPDATE tallyd.task u SET state = 0
 	  FROM (SELECT t.task_id FROM tallyd.task t
 		 WHERE t.state = 1 AND t.run_at <= clock_timestamp()

@@ -20,9 +20,9 @@ SELECT e.event_id AS "event_id!", e.tasks AS "tasks!"
 	:retry_delays_ms, :retry_backoffs, :timeouts_ms) AS e;
 
 -- name: task_register :one
--- What this runner can do; how many tasks had waited for it.
+-- What this runner can do; how many names.
 SELECT tallyd.task_register(:names, :queues, :events, :retry_limits,
-	:retry_delays_ms, :retry_backoffs, :timeouts_ms) AS "unparked!";
+	:retry_delays_ms, :retry_backoffs, :timeouts_ms) AS "names!";
 
 -- name: task_claim :many
 -- The next tasks of these names, at most :max.
@@ -37,7 +37,7 @@ SELECT c.task_id AS "task_id!", c.attempt AS "attempt!",
 
 -- name: task_look :one
 -- Makes ready what is due; how many, and when the next one is.
-SELECT l.promoted AS "promoted!", l.next_ms FROM tallyd.task_look(:max) AS l;
+SELECT l.promoted AS "promoted!", l.next_ms FROM tallyd.task_look(:max, :names) AS l;
 
 -- name: task_finish :one
 -- How attempts ended; how many of them still counted.
@@ -96,7 +96,8 @@ SELECT queue, paused_at, concurrency, rate_count, rate_window_ms,
 
 -- name: task_selftest_begin :exec
 -- The attempt of a test's task begins.
-INSERT INTO tallyd.task_selftest (task_id, attempt) VALUES (:task_id, :attempt);
+INSERT INTO tallyd.task_selftest (task_id, attempt, pid)
+VALUES (:task_id, :attempt, :pid);
 
 -- name: task_selftest_end :exec
 -- And ends.

@@ -88,6 +88,24 @@ static enum tl_status claim(struct runner *r, uint32_t max, uint32_t *n_r,
 	return st;
 }
 
+static enum tl_status look(struct runner *r, struct q_task_look_row *l_r,
+			   struct tl_err *err)
+{
+	struct bus_policies b;
+	struct tl_arena a;
+	enum tl_status st;
+
+	tl_arena_init(&a);
+	bus_policies(&a, NULL, &b);
+	st = q_task_look(
+		pg_pool_pg(r->pool),
+		&(struct q_task_look_params){ .max = PROMOTE_MAX,
+					      .names = { b.n, b.names } },
+		&a, l_r, err);
+	tl_arena_deinit(&a);
+	return st;
+}
+
 /* When to come again, with nothing more to claim now. */
 static uint64_t later(struct runner *r, const struct q_task_look_row *l)
 {
@@ -106,7 +124,6 @@ static uint64_t later(struct runner *r, const struct q_task_look_row *l)
 uint64_t claim_step(struct runner *r)
 {
 	struct q_task_look_row l;
-	struct tl_arena a;
 	struct tl_err err;
 	enum tl_status st;
 	uint32_t max = room(r), n;
@@ -122,11 +139,8 @@ uint64_t claim_step(struct runner *r)
 		r->hungry = true;
 		return room(r) > 0 ? STEP_NOW : STEP_NEVER;
 	}
-	tl_arena_init(&a);
 	if (st == TL_OK)
-		st = q_task_look(pg_pool_pg(r->pool), PROMOTE_MAX, &a, &l,
-				 &err);
-	tl_arena_deinit(&a);
+		st = look(r, &l, &err);
 	if (st != TL_OK) {
 		runner_failed(r, "claiming tasks", &err);
 		return tl_mono_ms() + FAILED_AGAIN_MS;

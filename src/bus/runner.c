@@ -17,11 +17,12 @@
 #include "pg/pg.h"
 #include "shm/shm.h"
 
-#define POOL_SIZE    2 /* claims; results and the rest */
-#define POOL_QUEUE   16
-#define STATEMENT_MS 15000
-#define LOOKS        3 /* after a notification, see claim.c */
-#define RECOVERIES   3 /* after a death, see watch.c */
+#define POOL_SIZE     2 /* claims; results and the rest */
+#define POOL_QUEUE    16
+#define STATEMENT_MS  15000
+#define LOOKS         3 /* after a notification, see claim.c */
+#define WATCH_SOON_MS 50
+#define RECOVERIES    3 /* after a death, see watch.c */
 
 /* The decider speaks once for each outage. */
 void runner_failed(struct runner *r, const char *what, const struct tl_err *err)
@@ -67,8 +68,8 @@ static void on_notified(void *arg)
 
 	r->looks = LOOKS;
 	r->rules_mono_ms = 0;
-	step_at(&r->claim, STEP_NOW);
-	step_at(&r->watch, STEP_NOW);
+	step_at(&r->claim, STEP_NOW); /* first: most notifications are sends */
+	step_at(&r->watch, tl_mono_ms() + WATCH_SOON_MS);
 }
 
 static void on_start(evutil_socket_t fd, short events, void *arg)

@@ -9,8 +9,6 @@
  */
 #include "config.h"
 
-#include <inttypes.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/bus_internal.h"
@@ -49,9 +47,6 @@ static enum tl_status do_register(struct runner *r, struct tl_arena *a,
 			     a, &row, err);
 	if (st != TL_OK)
 		return st;
-	if (row.unparked > 0)
-		log_info("%" PRId64 " tasks had waited for this release",
-			 row.unparked);
 	r->register_mono_ms = tl_mono_ms() + REGISTER_MS;
 	step_at(&r->claim, STEP_NOW);
 	return TL_OK;

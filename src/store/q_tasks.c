@@ -98,14 +98,14 @@ enum tl_status q_event_insert(struct pg *pg,
 
 static const uint32_t task_register_oids[] = { 1009, 1009, 1009, 1007, 1007, 1000, 1007 };
 static const struct pg_column task_register_columns[] = {
-	{ .type = PG_INT8,
-	  .offset = offsetof(struct q_task_register_row, unparked) },
+	{ .type = PG_INT4,
+	  .offset = offsetof(struct q_task_register_row, names) },
 };
 static const struct pg_statement task_register_statement = {
 	.name = "task_register",
 	.sql =
 		"SELECT tallyd.task_register($1, $2, $3, $4,\n"
-		"\t$5, $6, $7) AS \"unparked!\"",
+		"\t$5, $6, $7) AS \"names!\"",
 	.param_oids = task_register_oids,
 	.n_params = 7,
 	.columns = task_register_columns,
@@ -209,7 +209,7 @@ enum tl_status q_task_claim(struct pg *pg,
 	return st;
 }
 
-static const uint32_t task_look_oids[] = { 23 };
+static const uint32_t task_look_oids[] = { 23, 1009 };
 static const struct pg_column task_look_columns[] = {
 	{ .type = PG_INT4,
 	  .offset = offsetof(struct q_task_look_row, promoted) },
@@ -221,21 +221,22 @@ static const struct pg_column task_look_columns[] = {
 static const struct pg_statement task_look_statement = {
 	.name = "task_look",
 	.sql =
-		"SELECT l.promoted AS \"promoted!\", l.next_ms FROM tallyd.task_look($1) AS l",
+		"SELECT l.promoted AS \"promoted!\", l.next_ms FROM tallyd.task_look($1, $2) AS l",
 	.param_oids = task_look_oids,
-	.n_params = 1,
+	.n_params = 2,
 	.columns = task_look_columns,
 	.n_columns = 2,
 	.row_bytes = sizeof(struct q_task_look_row),
 };
 
 enum tl_status q_task_look(struct pg *pg,
-		int32_t max,
+		const struct q_task_look_params *p,
 		struct tl_arena *arena, struct q_task_look_row *row_r,
 		struct tl_err *err)
 {
 	const struct pg_param params[] = {
-		{ .type = PG_INT4, .i4 = max },
+		{ .type = PG_INT4, .i4 = p->max },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_TEXT), .array = p->names },
 	};
 
 	return pg_one(pg, &task_look_statement, params, arena, row_r, err);
@@ -521,13 +522,14 @@ enum tl_status q_task_queues(struct pg *pg,
 	return st;
 }
 
-static const uint32_t task_selftest_begin_oids[] = { 20, 23 };
+static const uint32_t task_selftest_begin_oids[] = { 20, 23, 23 };
 static const struct pg_statement task_selftest_begin_statement = {
 	.name = "task_selftest_begin",
 	.sql =
-		"INSERT INTO tallyd.task_selftest (task_id, attempt) VALUES ($1, $2)",
+		"INSERT INTO tallyd.task_selftest (task_id, attempt, pid)\n"
+		"VALUES ($1, $2, $3)",
 	.param_oids = task_selftest_begin_oids,
-	.n_params = 2,
+	.n_params = 3,
 };
 
 enum tl_status q_task_selftest_begin(struct pg *pg,
@@ -537,6 +539,7 @@ enum tl_status q_task_selftest_begin(struct pg *pg,
 	const struct pg_param params[] = {
 		{ .type = PG_INT8, .i8 = p->task_id },
 		{ .type = PG_INT4, .i4 = p->attempt },
+		{ .type = PG_INT4, .i4 = p->pid },
 	};
 
 	return pg_exec(pg, &task_selftest_begin_statement, params, affected_r, err);

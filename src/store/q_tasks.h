@@ -80,10 +80,10 @@ struct q_task_register_params {
 	struct pg_array timeouts_ms; /* of int32_t */
 };
 struct q_task_register_row {
-	int64_t unparked;
+	int32_t names;
 };
 /*
- * What this runner can do; how many tasks had waited for it.
+ * What this runner can do; how many names.
  */
 enum tl_status q_task_register(struct pg *pg,
 		const struct q_task_register_params *p,
@@ -128,6 +128,10 @@ enum tl_status q_task_claim(struct pg *pg,
 		struct q_task_claim_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_task_look_params {
+	int32_t max;
+	struct pg_array names; /* of struct tl_str */
+};
 struct q_task_look_row {
 	int32_t promoted;
 	int64_t next_ms;
@@ -137,7 +141,7 @@ struct q_task_look_row {
  * Makes ready what is due; how many, and when the next one is.
  */
 enum tl_status q_task_look(struct pg *pg,
-		int32_t max,
+		const struct q_task_look_params *p,
 		struct tl_arena *arena, struct q_task_look_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
@@ -272,6 +276,7 @@ enum tl_status q_task_queues(struct pg *pg,
 struct q_task_selftest_begin_params {
 	int64_t task_id;
 	int32_t attempt;
+	int32_t pid;
 };
 /*
  * The attempt of a test's task begins.

@@ -54,7 +54,7 @@ INSERT INTO tallyd.task (state, name, queue, tenant, payload, retry_limit,
 SELECT g % 4, 'n' || g % 5, 'q' || g % 3, 't' || g % 7, '{}', 3, 1, false, 1,
 	g % 50, g % 70, now(), now() + g * INTERVAL '1 s'
   FROM generate_series(1, 20000) g;
-INSERT INTO tallyd.task_selftest SELECT g, 1 FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.task_selftest SELECT g, 1, 1 FROM generate_series(1, 20000) g;
 ANALYZE;
 SQL
 
@@ -136,7 +136,7 @@ SELECT tallyd.flush_apply('n', 1, 1, false, ARRAY[md5('u1')::uuid],
 	'2024-09-01', ARRAY[md5('u1')::uuid], ARRAY[md5('k1')::uuid], '{m}',
 	'{1}', '{1}', '{1}', '{1}', ARRAY[1725278400000000], '{2024-09-02}');
 SELECT tallyd.task_register('{n1}', '{q1}', '{""}', '{1}', '{1}', '{f}', '{1}');
-SELECT tallyd.task_look(10);
+SELECT tallyd.task_look(10, '{n1,n2}');
 SELECT tallyd.task_claim(1, 1, '{n1}', 10, '{}', '{}', '{}', '{}', '{}', '{}');
 SELECT tallyd.task_finish(1, 1, '{2,6}', '{0,0}', '{0,1}', '{completed,failed}',
 	'{0,0}', '{0,0}', ARRAY[us, us], '{"",""}', true)

@@ -6,6 +6,7 @@
 #include "app/selftest/selftest.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "codec/shape.h"
@@ -68,7 +69,8 @@ static enum tl_status note(struct task *t, bool end, struct tl_err *err)
 	return q_task_selftest_begin(
 		t->pg,
 		&(struct q_task_selftest_begin_params){ .task_id = t->task_id,
-							.attempt = t->attempt },
+							.attempt = t->attempt,
+							.pid = getpid() },
 		NULL, err);
 }
 

@@ -1,0 +1,600 @@
+/*
+ * The task bus with a real daemon and PostgreSQL: what is sent is done, once,
+ * in turn and within its limits, whoever dies.
+ */
+#include "config.h"
+
+#include "lib/fixture.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define WORK "tallyd.selftest.work"
+#define db   d->conninfo
+/* Other tests have no runners. */
+#define bus_up(...)                                                            \
+	up("runner.selftest=yes", "runner.count=2", ##__VA_ARGS__)
+
+/* ---- helpers ---- */
+
+static int64_t sent; /* the task of the last send() */
+
+/* A task of the selftest that leaves a row; options: '"a": 1' or "". */
+static int64_t send(const char *payload, const char *options)
+{
+	sent = sql_num(db,
+		       "SELECT tallyd.enqueue('" WORK
+		       "', '{\"note\": true%s%s}', '{%s}')",
+		       payload[0] != '\0' ? ", " : "", payload, options);
+	return sent;
+}
+
+/* "completed", or of the attempts so far: "failed,failed,completed". */
+static const char *outcomes(int64_t id)
+{
+	return sql_str(db,
+		       "SELECT string_agg(outcome, ',' ORDER BY attempt)"
+		       "  FROM tallyd.task_attempt WHERE task_id = %lld",
+		       (long long)id);
+}
+
+static int64_t unfinished(void)
+{
+	return sql_num(db, "SELECT count(*) FROM tallyd.task");
+}
+
+static int64_t state_of(int64_t id) /* -1: not there any more */
+{
+	return sql_num(db,
+		       "SELECT coalesce((SELECT state FROM tallyd.task"
+		       " WHERE task_id = %lld), -1)",
+		       (long long)id);
+}
+
+static bool runs(int64_t id)
+{
+	return sql_num(db,
+		       "SELECT count(*) FROM tallyd.task_selftest"
+		       " WHERE task_id = %lld AND ended_at IS NULL",
+		       (long long)id) > 0;
+}
+
+#define want_outcomes(id, words)                                               \
+	do {                                                                   \
+		WAIT_UNTIL(strcmp(outcomes(id), (words)) == 0);                \
+		ck_assert_str_eq(outcomes(id), (words));                       \
+	} while (0)
+#define want_all_done()                                                        \
+	do {                                                                   \
+		WAIT_UNTIL(unfinished() == 0);                                 \
+		ck_assert_int_eq(unfinished(), 0);                             \
+	} while (0)
+
+/* The most that ran at a time. */
+static int64_t most_at_a_time(void)
+{
+	return sql_num(db, "SELECT max(n) FROM (SELECT a.task_id, count(*) AS n"
+			   "  FROM tallyd.task_selftest a"
+			   "  JOIN tallyd.task_selftest b"
+			   "    ON b.began_at <= a.began_at"
+			   "   AND b.ended_at > a.began_at"
+			   " GROUP BY a.task_id, a.attempt) t");
+}
+
+/* No task ran twice at a time: an attempt begins behind the end of the one
+ * before, and one that was lost has no end. */
+static int64_t overlaps(void)
+{
+	return sql_num(db, "SELECT count(*) FROM tallyd.task_selftest a"
+			   "  JOIN tallyd.task_selftest b"
+			   "    ON b.task_id = a.task_id"
+			   "   AND b.attempt > a.attempt"
+			   "   AND b.began_at < a.ended_at");
+}
+
+static bool gone(pid_t pid)
+{
+	return kill(pid, 0) < 0;
+}
+
+/* Its process; 0: it does not run. */
+static pid_t runner_of(int64_t id)
+{
+	return (pid_t)sql_num(db,
+			      "SELECT pid FROM tallyd.task_selftest"
+			      " WHERE task_id = %lld AND ended_at IS NULL",
+			      (long long)id);
+}
+
+/* ---- sending ---- */
+
+START_TEST(task_runs_and_leaves_its_attempt)
+{
+	bus_up();
+
+	send("", "");
+
+	want_outcomes(sent, "completed");
+	ck_assert_int_eq(unfinished(), 0);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_selftest"
+				     " WHERE ended_at IS NOT NULL"),
+			 1);
+}
+END_TEST
+
+START_TEST(rolled_back_send_never_runs)
+{
+	bus_up();
+
+	sql_exec(db, "BEGIN; SELECT tallyd.enqueue('" WORK
+		     "', '{\"note\": true}'); ROLLBACK");
+	send("", "");
+
+	want_outcomes(sent, "completed");
+	ck_assert_int_eq(sql_num(db, "SELECT count(*)"
+				     "  FROM tallyd.task_selftest"),
+			 1);
+}
+END_TEST
+
+START_TEST(event_makes_one_task_for_each_handler)
+{
+	bus_up();
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM tallyd.task_definition") ==
+		   3);
+
+	sql_exec(db, "SELECT tallyd.emit('tallyd.selftest.happened')");
+	sql_exec(db, "SELECT tallyd.emit('nobody.listens')");
+
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM tallyd.task_attempt") ==
+		   1);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_attempt"
+				     " WHERE outcome = 'completed'"),
+			 1);
+	ck_assert_int_eq(sql_num(db, "SELECT sum(tasks) FROM tallyd.event"), 1);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.event"), 2);
+}
+END_TEST
+
+START_TEST(singleton_key_suppresses_until_the_task_is_done)
+{
+	int64_t first;
+
+	bus_up();
+	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, paused_at)"
+		     " VALUES ('q', now())");
+
+	first = send("", "\"queue\": \"q\", \"singleton_key\": \"k\"");
+
+	ck_assert_int_gt(first, 0);
+	ck_assert_int_eq(send("", "\"queue\": \"q\", \"singleton_key\": \"k\""),
+			 0);
+	ck_assert_int_gt(send("", "\"queue\": \"r\", \"singleton_key\": \"k\""),
+			 0);
+	sql_exec(db, "DELETE FROM tallyd.task_queue; NOTIFY tallyd_task");
+	want_outcomes(first, "completed");
+	ck_assert_int_gt(send("", "\"queue\": \"q\", \"singleton_key\": \"k\""),
+			 0);
+	want_all_done();
+}
+END_TEST
+
+START_TEST(wrong_options_and_payloads_are_refused_or_dead)
+{
+	bus_up();
+
+	ck_assert(!sql_try(db, "SELECT tallyd.enqueue('" WORK
+			       "', '{}', '{\"colour\": 1}')"));
+	ck_assert(!sql_try(db, "SELECT tallyd.enqueue('" WORK "', '[]')"));
+	send("\"sleep_ms\": \"long\"", "");
+
+	want_outcomes(sent, "failed");
+	ck_assert_str_eq(
+		sql_str(db, "SELECT error FROM tallyd.task_dead"),
+		"payload: sleep_ms: must be an integer from 0 to 3600000");
+}
+END_TEST
+
+START_TEST(unknown_names_stay_queued)
+{
+	int64_t id;
+
+	bus_up();
+
+	id = sql_num(db, "SELECT tallyd.enqueue('of.a.later.release')");
+	send("", "");
+
+	want_outcomes(sent, "completed");
+	ck_assert_int_eq(state_of(id), 3);
+	/* as a release that knows it does at its start */
+	sql_exec(db, "SELECT tallyd.task_register('{of.a.later.release}',"
+		     " '{new}', '{\"\"}', '{0}', '{0}', '{f}', '{1000}')");
+	sql_exec(db, "SELECT tallyd.task_look(9, '{of.a.later.release}')");
+	ck_assert_int_eq(state_of(id), 0);
+	ck_assert_str_eq(sql_str(db, "SELECT queue FROM tallyd.task"), "new");
+}
+END_TEST
+
+/* ---- order ---- */
+
+START_TEST(higher_priority_goes_first_and_delays_are_kept)
+{
+	int64_t low, high, late;
+
+	bus_up("runner.count=1", "runner.tasks=1");
+	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, paused_at)"
+		     " VALUES ('selftest', now())");
+	late = send("", "\"delay_ms\": 400, \"priority\": 9");
+	low = send("", "\"priority\": -5");
+	high = send("", "\"priority\": 5");
+
+	sql_exec(db, "DELETE FROM tallyd.task_queue; NOTIFY tallyd_task");
+
+	want_all_done();
+	ck_assert_int_eq(sql_num(db,
+				 "SELECT count(*) FROM tallyd.task_selftest l,"
+				 " tallyd.task_selftest h"
+				 " WHERE l.task_id = %lld AND h.task_id = %lld"
+				 "   AND h.began_at < l.began_at",
+				 (long long)low, (long long)high),
+			 1);
+	ck_assert_int_eq(
+		sql_num(db,
+			"SELECT count(*) FROM tallyd.task_attempt"
+			" WHERE task_id = %lld"
+			"   AND started_at >= created_at + INTERVAL '399 ms'",
+			(long long)late),
+		1);
+}
+END_TEST
+
+START_TEST(tenants_of_a_queue_take_turns)
+{
+	bus_up("runner.count=1", "runner.tasks=4");
+	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, paused_at)"
+		     " VALUES ('selftest', now())");
+	sql_exec(db, "SELECT tallyd.enqueue('" WORK "', '{\"note\": true}',"
+		     " '{\"tenant\": \"big\"}') FROM generate_series(1, 60)");
+	sql_exec(db, "SELECT tallyd.enqueue('" WORK "', '{\"note\": true}',"
+		     " '{\"tenant\": \"small\"}') FROM generate_series(1, 3)");
+
+	sql_exec(db, "DELETE FROM tallyd.task_queue; NOTIFY tallyd_task");
+
+	want_all_done();
+	/* Two of four places are the small one's while it has tasks. */
+	ck_assert_int_le(
+		sql_num(db, "SELECT count(*) FROM tallyd.task_attempt b"
+			    " WHERE tenant = 'big' AND started_at <"
+			    " (SELECT max(started_at) FROM tallyd.task_attempt"
+			    "   WHERE tenant = 'small')"),
+		8);
+}
+END_TEST
+
+/* ---- failing ---- */
+
+START_TEST(failures_are_tried_again_and_end_as_dead_letters)
+{
+	int64_t twice, always;
+
+	bus_up();
+
+	twice = send("\"fail\": 2", "");
+	always = send("\"fail\": 99", "\"retry_limit\": 1");
+
+	want_outcomes(twice, "failed,failed,completed");
+	want_outcomes(always, "failed,failed");
+	ck_assert_str_eq(sql_str(db, "SELECT string_agg(task_id || outcome ||"
+				     " error || attempts, ',')"
+				     "  FROM tallyd.task_dead"),
+			 sql_str(db, "SELECT '%lldfailedtold to fail2'",
+				 (long long)always));
+	/* edited and sent again */
+	ck_assert_str_eq(sql_str(db,
+				 "SELECT tallyd.task_retry(%lld,"
+				 " '{\"note\": true}')",
+				 (long long)always),
+			 "sent");
+	want_outcomes(always, "failed,failed,completed");
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_dead"),
+			 0);
+}
+END_TEST
+
+START_TEST(hopeless_task_is_tried_once)
+{
+	bus_up();
+
+	send("\"hopeless\": true", "");
+
+	want_outcomes(sent, "failed");
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_dead"),
+			 1);
+}
+END_TEST
+
+START_TEST(task_past_its_time_ends_at_its_next_wait)
+{
+	bus_up();
+
+	send("\"sleep_ms\": 600000", "\"timeout_ms\": 100, \"retry_limit\": 1");
+
+	want_outcomes(sent, "expired,expired");
+	ck_assert_str_eq(sql_str(db, "SELECT outcome FROM tallyd.task_dead"),
+			 "expired");
+}
+END_TEST
+
+START_TEST(cancelled_tasks_do_not_run_on)
+{
+	int64_t waits, busy;
+
+	bus_up();
+	busy = send("\"sleep_ms\": 600000", "");
+	waits = send("", "\"delay_ms\": 600000");
+	WAIT_UNTIL(runs(busy));
+
+	ck_assert_str_eq(
+		sql_str(db, "SELECT tallyd.task_cancel(%lld)", (long long)busy),
+		"cancelling");
+	ck_assert_str_eq(sql_str(db, "SELECT tallyd.task_cancel(%lld)",
+				 (long long)waits),
+			 "cancelled");
+
+	want_outcomes(busy, "cancelled");
+	want_all_done();
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_dead"
+				     " WHERE outcome = 'cancelled'"),
+			 2);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM audit_log"
+				     " WHERE action = 'task.cancel'"),
+			 2);
+}
+END_TEST
+
+/* ---- limits ---- */
+
+START_TEST(concurrency_of_a_queue_holds_over_all_runners)
+{
+	bus_up("runner.count=3");
+	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, concurrency)"
+		     " VALUES ('selftest', 2); NOTIFY tallyd_task");
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM tallyd.task_definition") ==
+		   3);
+	test_sleep_ms(300); /* the rules are read 50 ms after they are told */
+
+	sql_exec(db, "SELECT tallyd.enqueue('" WORK
+		     "', '{\"note\": true, \"sleep_ms\": 30}')"
+		     "  FROM generate_series(1, 20)");
+
+	want_all_done();
+	ck_assert_int_eq(sql_num(db, "SELECT count(*)"
+				     "  FROM tallyd.task_selftest"),
+			 20);
+	ck_assert_int_eq(most_at_a_time(), 2);
+}
+END_TEST
+
+START_TEST(concurrency_of_a_tenant_holds_over_all_runners)
+{
+	bus_up("runner.count=3");
+	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, tenant_concurrency)"
+		     " VALUES ('selftest', 1); NOTIFY tallyd_task");
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM tallyd.task_definition") ==
+		   3);
+	test_sleep_ms(300);
+
+	sql_exec(db, "SELECT tallyd.enqueue('" WORK
+		     "', '{\"note\": true, \"sleep_ms\": 20}',"
+		     " '{\"tenant\": \"t\"}')  FROM generate_series(1, 10)");
+
+	want_all_done();
+	ck_assert_int_eq(sql_num(db, "SELECT count(*)"
+				     "  FROM tallyd.task_selftest"),
+			 10);
+	ck_assert_int_eq(most_at_a_time(), 1);
+}
+END_TEST
+
+START_TEST(rate_of_a_queue_holds_in_every_window)
+{
+	bus_up();
+	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, rate_count,"
+		     " rate_window_ms) VALUES ('selftest', 4, 1000);"
+		     " NOTIFY tallyd_task");
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM tallyd.task_definition") ==
+		   3);
+	test_sleep_ms(300);
+
+	sql_exec(db, "SELECT tallyd.enqueue('tallyd.selftest.nothing')"
+		     "  FROM generate_series(1, 10)");
+
+	want_all_done();
+	/* The fifth of any five begins a window behind the first.  A start is
+	 * stamped a moment behind its admission. */
+	ck_assert_int_eq(
+		sql_num(db, "SELECT count(*) FROM (SELECT started_at,"
+			    " lag(started_at, 4) OVER (ORDER BY started_at)"
+			    " AS before FROM tallyd.task_attempt) t"
+			    " WHERE started_at < before + INTERVAL '800 ms'"),
+		0);
+}
+END_TEST
+
+/* ---- deaths ---- */
+
+START_TEST(tasks_of_a_killed_runner_run_elsewhere)
+{
+	pid_t dead;
+
+	bus_up();
+	send("\"sleep_ms\": 2000", "");
+	WAIT_UNTIL(runs(sent));
+	dead = runner_of(sent);
+	ck_assert_int_gt(dead, 0);
+
+	kill(dead, SIGKILL);
+
+	want_outcomes(sent, "lost,completed");
+	ck_assert_int_eq(overlaps(), 0);
+	/* nothing waits for a lease, or for the slow poll of a lease */
+	ck_assert_int_eq(sql_num(db,
+				 "SELECT count(*) FROM tallyd.task_selftest a,"
+				 " tallyd.task_selftest b WHERE b.attempt = 2"
+				 "   AND b.began_at > a.began_at"
+				 "   AND b.began_at < a.began_at"
+				 "       + INTERVAL '30 s'"),
+			 1);
+}
+END_TEST
+
+START_TEST(only_runner_is_replaced_and_takes_its_own_tasks_back)
+{
+	pid_t dead;
+
+	bus_up("runner.count=1");
+	send("\"sleep_ms\": 1500", "");
+	WAIT_UNTIL(runs(sent));
+	dead = daemon_child(d, "runner");
+
+	kill(dead, SIGKILL);
+
+	want_outcomes(sent, "lost,completed");
+	ck_assert_int_eq(overlaps(), 0);
+}
+END_TEST
+
+START_TEST(runner_whose_loop_stands_still_is_replaced)
+{
+	pid_t stuck;
+
+	bus_up("runner.count=1");
+	stuck = daemon_child(d, "runner");
+
+	/* its failure would be told at 120 s: far behind the kill */
+	send("\"spin_ms\": 120000", "\"timeout_ms\": 100");
+
+	WAIT_UNTIL(gone(stuck));
+	ck_assert(gone(stuck));
+	WAIT_UNTIL(strstr(outcomes(sent), "lost") != NULL);
+	ck_assert_ptr_nonnull(strstr(outcomes(sent), "lost"));
+}
+END_TEST
+
+START_TEST(master_that_dies_takes_no_task_along)
+{
+	bus_up();
+	send("\"sleep_ms\": 2000", "");
+	WAIT_UNTIL(runs(sent));
+
+	daemon_stop(d, SIGKILL, 15000);
+	fixture_again();
+
+	WAIT_UNTIL(strstr(outcomes(sent), "completed") != NULL);
+	ck_assert_ptr_nonnull(strstr(outcomes(sent), "completed"));
+	ck_assert_int_eq(overlaps(), 0);
+}
+END_TEST
+
+START_TEST(database_that_was_away_changes_nothing)
+{
+	bus_up();
+	send("\"sleep_ms\": 500", "");
+	WAIT_UNTIL(runs(sent));
+
+	sql_close();
+	pgtest_halt(pg);
+	test_sleep_ms(200);
+	pgtest_resume(pg);
+
+	WAIT_UNTIL(strstr(outcomes(sent), "completed") != NULL);
+	ck_assert_ptr_nonnull(strstr(outcomes(sent), "completed"));
+	want_all_done();
+	ck_assert_int_eq(overlaps(), 0);
+}
+END_TEST
+
+/* ---- stopping ---- */
+
+START_TEST(reload_lets_running_tasks_end)
+{
+	bus_up();
+	send("\"sleep_ms\": 1500", "");
+	WAIT_UNTIL(runs(sent));
+
+	daemon_hup(d);
+
+	want_outcomes(sent, "completed");
+	send("", "");
+	want_outcomes(sent, "completed");
+}
+END_TEST
+
+START_TEST(stop_puts_back_what_does_not_end)
+{
+	bus_up("server.stop_timeout_ms=1000");
+	send("\"sleep_ms\": 600000", "");
+	WAIT_UNTIL(runs(sent));
+
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+
+	ck_assert_int_eq(state_of(sent), 0);
+	ck_assert_str_eq(outcomes(sent), "");
+}
+END_TEST
+
+START_TEST(no_runners_leave_tasks_to_other_hosts)
+{
+	bus_up("runner.count=0");
+
+	send("", "");
+
+	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
+	ck_assert_int_eq(
+		daemon_children(d, "runner", (pid_t[DAEMON_MAX_CHILDREN]){ 0 }),
+		0);
+	ck_assert_int_eq(state_of(sent), 3); /* nobody has said the name */
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("tasks");
+	TCase *tc = fixture_case(s, "sending");
+
+	tcase_add_test(tc, task_runs_and_leaves_its_attempt);
+	tcase_add_test(tc, rolled_back_send_never_runs);
+	tcase_add_test(tc, event_makes_one_task_for_each_handler);
+	tcase_add_test(tc, singleton_key_suppresses_until_the_task_is_done);
+	tcase_add_test(tc, wrong_options_and_payloads_are_refused_or_dead);
+	tcase_add_test(tc, unknown_names_stay_queued);
+	tc = fixture_case(s, "order");
+	tcase_add_test(tc, higher_priority_goes_first_and_delays_are_kept);
+	tcase_add_test(tc, tenants_of_a_queue_take_turns);
+	tc = fixture_case(s, "failing");
+	tcase_add_test(tc, failures_are_tried_again_and_end_as_dead_letters);
+	tcase_add_test(tc, hopeless_task_is_tried_once);
+	tcase_add_test(tc, task_past_its_time_ends_at_its_next_wait);
+	tcase_add_test(tc, cancelled_tasks_do_not_run_on);
+	tc = fixture_case(s, "limits");
+	tcase_add_test(tc, concurrency_of_a_queue_holds_over_all_runners);
+	tcase_add_test(tc, concurrency_of_a_tenant_holds_over_all_runners);
+	tcase_add_test(tc, rate_of_a_queue_holds_in_every_window);
+	tc = fixture_case(s, "deaths");
+	tcase_add_test(tc, tasks_of_a_killed_runner_run_elsewhere);
+	tcase_add_test(tc,
+		       only_runner_is_replaced_and_takes_its_own_tasks_back);
+	tcase_add_test(tc, runner_whose_loop_stands_still_is_replaced);
+	tcase_add_test(tc, master_that_dies_takes_no_task_along);
+	tcase_add_test(tc, database_that_was_away_changes_nothing);
+	tc = fixture_case(s, "stopping");
+	tcase_add_test(tc, reload_lets_running_tasks_end);
+	tcase_add_test(tc, stop_puts_back_what_does_not_end);
+	tcase_add_test(tc, no_runners_leave_tasks_to_other_hosts);
+	return fixture_run(s);
+}

@@ -300,6 +300,7 @@ START_TEST(who_goes_on_is_told_nothing_twice)
 		(void)snprintf(last, sizeof(last), "%s", l.last.id);
 		listen_close(&l);
 		gate_thrice(key_of("twice"), ids);
+		test_sleep_ms(50); /* mostly after the walk, before the turn */
 
 		listen_on(&l, key_of("twice"), last);
 

@@ -53,6 +53,9 @@ static const struct route routes[] = {
 	  .auth = AUTH_SELF, .flags = ROUTE_INLINE | ROUTE_KEYLESS,
 	  .caller = "some addresses", .content_type = "text/plain",
 	  .summary = "Figures" },
+	{ .id = "live", .methods = HTTP_GET, .path = "/api/live",
+	  .auth = AUTH_KEY, .flags = ROUTE_INLINE | ROUTE_EVENTS,
+	  .out = &thing, .summary = "Things as they happen" },
 	{ .path = NULL },
 };
 /* clang-format on */
@@ -247,6 +250,19 @@ START_TEST(a_report_of_503_has_the_form_of_a_success)
 }
 END_TEST
 
+START_TEST(a_stream_is_no_document)
+{
+	const struct doc *content =
+		doc_get(response("/api/live", "get", "200"), "content");
+
+	ck_assert_uint_eq(content->n, 1);
+	is_json(doc_get(content, "text/event-stream"),
+		"{\"schema\":{\"$ref\":\"#/components/schemas/Thing\"}}");
+	is_json(doc_get(operation("/api/live", "get"), "parameters"),
+		"[{\"$ref\":\"#/components/parameters/Last-Event-ID\"}]");
+}
+END_TEST
+
 START_TEST(security_is_what_the_row_asks_for)
 {
 	is_json(doc_get(operation("/api/keys", "get"), "security"),
@@ -270,7 +286,7 @@ START_TEST(error_codes_are_an_enum)
 		doc_get(doc_get(schemas, "ErrorCode"), "enum");
 
 	ck_assert_ptr_nonnull(words);
-	ck_assert_uint_eq(words->n, 14);
+	ck_assert_uint_eq(words->n, 15);
 	is_json(doc_get(doc_get(doc_get(schemas, "ErrorDetail"), "properties"),
 			"code"),
 		"{\"$ref\":\"#/components/schemas/ErrorCode\","
@@ -294,6 +310,7 @@ int main(void)
 	tcase_add_test(c, headers_are_those_that_come);
 	tcase_add_test(c, own_headers_are_on_refusals_too);
 	tcase_add_test(c, a_report_of_503_has_the_form_of_a_success);
+	tcase_add_test(c, a_stream_is_no_document);
 	tcase_add_test(c, security_is_what_the_row_asks_for);
 	tcase_add_test(c, error_codes_are_an_enum);
 	suite_add_tcase(s, c);

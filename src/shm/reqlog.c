@@ -231,20 +231,29 @@ static bool has_room(const struct shm_batch *b)
 
 /*
  * A flusher that died in shm_reqlog_release has given slots back and not
- * moved log_done.  They are of the next lap; what follows and is free though
- * log_next has passed it is the rest of a row that was half given back.
+ * moved log_done: they are of the next lap.
  */
 static uint64_t skip_released(const struct shm *s, uint64_t from)
 {
-	uint64_t next = atomic_load(&s->head->log_next), pos = from, w;
+	uint64_t next = atomic_load(&s->head->log_next), pos = from;
 
-	while (pos < next && pos < from + s->n_logs) {
-		w = atomic_load(&slot_at(s, pos)->word);
-		if (word_lap(w) != lap_of(s, pos + s->n_logs) &&
-		    (pos == from || w != free_word(s, pos)))
-			break;
+	while (pos < next && pos < from + s->n_logs &&
+	       word_lap(atomic_load(&slot_at(s, pos)->word)) ==
+		       lap_of(s, pos + s->n_logs))
 		pos++;
-	}
+	return pos;
+}
+
+/* The first row there; what is free though log_next has passed it is the rest
+ * of a row that was half given back. */
+static uint64_t first_row(const struct shm *s, uint64_t from)
+{
+	uint64_t next = atomic_load(&s->head->log_next);
+	uint64_t pos = skip_released(s, from);
+
+	while (pos > from && pos < next && pos < from + s->n_logs &&
+	       atomic_load(&slot_at(s, pos)->word) == free_word(s, pos))
+		pos++;
 	return pos;
 }
 
@@ -258,7 +267,7 @@ bool shm_reqlog_fill(const struct shm *s, uint64_t from, bool alone,
 	b->log_end = from;
 	if (s->n_logs == 0)
 		return true;
-	pos = skip_released(s, from);
+	pos = first_row(s, from);
 	end = pos + s->n_logs;
 	if (alone && end > atomic_load(&s->head->log_next))
 		end = atomic_load(&s->head->log_next);
@@ -344,8 +353,9 @@ enum tl_status shm_reqlog_verify(struct shm *s, struct tl_err *err)
 
 	if (s->n_logs == 0)
 		return TL_OK;
-	pos = skip_released(s, atomic_load(&s->head->log_done));
-	end = pos + s->n_logs;
+	pos = first_row(s, atomic_load(&s->head->log_done));
+	/* the rest of a half given back row is not free for the next lap */
+	end = skip_released(s, atomic_load(&s->head->log_done)) + s->n_logs;
 	while (pos < end &&
 	       (w = atomic_load(&slot_at(s, pos)->word)) != free_word(s, pos)) {
 		if (!is_taken(s, pos, w))

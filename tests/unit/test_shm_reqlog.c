@@ -403,6 +403,27 @@ START_TEST(a_dead_flusher_hands_over_nothing_twice)
 }
 END_TEST
 
+/* The master died with the flusher: a row that is half given back is no
+ * damage, also when the log is full up to it. */
+START_TEST(verify_bears_a_release_that_was_cut_short)
+{
+	uint32_t n, i;
+
+	ck_assert(put(1, 10));
+	ck_assert(put(2, 400));
+	ck_assert(put(3, 10));
+	ck_assert(procs_die_at(shm, CHILD, flusher_points[_i].point,
+			       flusher_points[_i].nth, flush_child, NULL));
+	for (n = 0; put(4, 10); n++)
+		;
+
+	ck_assert_msg(shm_verify(shm, &err) == TL_OK, "%s", err.text);
+	ck_assert_uint_eq(successor(), n + 3);
+	for (i = 0; i < SLOTS; i++)
+		ck_assert(put(i, 10));
+}
+END_TEST
+
 /* No batch remembers it when only dead claims were given back. */
 START_TEST(a_release_without_a_batch_may_be_cut_short)
 {
@@ -517,6 +538,8 @@ int main(void)
 	tcase_add_test(tc, a_living_claim_is_waited_for);
 	tcase_add_loop_test(tc, a_dead_flusher_hands_over_nothing_twice, 0,
 			    sizeof(flusher_points) / sizeof(flusher_points[0]));
+	tcase_add_loop_test(tc, verify_bears_a_release_that_was_cut_short, 0,
+			    sizeof(flusher_points) / sizeof(*flusher_points));
 	tcase_add_loop_test(tc, a_release_without_a_batch_may_be_cut_short, 1,
 			    5);
 	tcase_add_test(tc, verify_finishes_what_the_dead_began);

@@ -145,7 +145,7 @@ START_TEST(a_crowd_loses_and_doubles_nothing)
 
 	job.shm = shm;
 	kills = procs_run(&job);
-	ck_assert_int_eq(shm_verify(shm, &err), TL_OK);
+	ck_assert_msg(shm_verify(shm, &err) == TL_OK, "%s", err.text);
 	flush_some(shm, cr);
 
 	for (who = 0; who < WRITERS; who++)

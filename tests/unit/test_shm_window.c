@@ -272,8 +272,11 @@ static void take_places(struct shm *s, uint32_t who, void *arg)
 		atomic_fetch_add(&m->arrived, 1);
 		while (atomic_load(&m->arrived) < 4 * (set + 1))
 			sched_yield();
-		get(tag_of(2 * who, 0) + set, 1000000, 5000);
-		get(tag_of(2 * who + 1, 0) + set, 1000000, 5000);
+		/* on a slow machine the stripe may be taken for 50 ms */
+		while (get(tag_of(2 * who, 0) + set, 1000000, 5000) == NULL)
+			;
+		while (get(tag_of(2 * who + 1, 0) + set, 1000000, 5000) == NULL)
+			;
 	}
 }
 

@@ -54,7 +54,7 @@ enum {
 	ROUTE_IDEMPOTENT = 512, /* takes Idempotency-Key */
 	ROUTE_REPORTS = 1024, /* its 503 is a report in the form of `out` */
 	ROUTE_KEYLESS = 2048, /* AUTH_SELF that looks at addresses only */
-	ROUTE_REDIRECTS = 4096, /* a success is 302 with Location */
+	ROUTE_REDIRECTS = 4096, /* only leads to another: not described */
 	ROUTE_EVENTS = 8192, /* a stream (sse.h): each member of `out` is one
 			      * kind of event, by its name */
 	ROUTE_ACCEPTED = 16384, /* success is 202: it is done soon */

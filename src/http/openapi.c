@@ -395,7 +395,8 @@ const struct doc *openapi_make(const struct route *const *tables,
 	doc_set(a, d, "tags", tag_list(&m));
 	for (size_t t = 0; tables[t] != NULL; t++)
 		for (const struct route *r = tables[t]; r->path != NULL; r++)
-			add_route(&m, r);
+			if ((r->flags & ROUTE_REDIRECTS) == 0)
+				add_route(&m, r);
 	doc_set(a, d, "paths", m.paths);
 	doc_set(a, components, "securitySchemes", security_components(&m));
 	doc_set(a, components, "headers", openapi_headers(&m));

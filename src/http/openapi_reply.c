@@ -26,8 +26,7 @@ static bool knows_keys(const struct route *r)
 
 static bool is_limited(const struct route *r)
 {
-	return knows_keys(r) || r->auth == AUTH_ADDRESS ||
-	       r->auth == AUTH_CRON;
+	return knows_keys(r) || r->auth == AUTH_ADDRESS || r->auth == AUTH_CRON;
 }
 
 unsigned openapi_errors(const struct route *r)
@@ -94,7 +93,7 @@ static const struct {
 	{ "RateLimit-Policy", "string", "The limits that apply." },
 	{ "Retry-After", "integer", "Seconds after which to try again." },
 	{ "WWW-Authenticate", "string", "Bearer" },
-	{ "Location", "string", "Path of what was made, or where to go." },
+	{ "Location", "string", "Path of what was made." },
 	{ "ETag", "string", "Names this state of the reply." },
 	{ "Link", "string",
 	  "The next page, with rel=\"next\", when there is one." },
@@ -251,7 +250,7 @@ static const struct doc *success_headers(struct openapi *m,
 	add_header(m, h, "X-Request-Id");
 	if (is_limited(r))
 		add_limit_headers(m, h);
-	if ((r->flags & (ROUTE_CREATED | ROUTE_REDIRECTS)) != 0)
+	if ((r->flags & ROUTE_CREATED) != 0)
 		add_header(m, h, "Location");
 	if ((r->flags & (ROUTE_LIST | ROUTE_ETAG)) != 0)
 		add_header(m, h, "ETag");
@@ -267,8 +266,6 @@ static const char *success_words(const struct route *r)
 {
 	if ((r->flags & ROUTE_CREATED) != 0)
 		return "It was made.";
-	if ((r->flags & ROUTE_REDIRECTS) != 0)
-		return "It is elsewhere.";
 	if ((r->flags & ROUTE_ACCEPTED) != 0)
 		return "It is done soon.";
 	if ((r->flags & ROUTE_EVENTS) != 0)
@@ -317,10 +314,9 @@ const struct doc *openapi_responses(struct openapi *m, const struct route *r)
 	struct doc *all = doc_object(m->a);
 
 	doc_set(m->a, all,
-		(r->flags & ROUTE_CREATED) != 0     ? "201"
-		: (r->flags & ROUTE_REDIRECTS) != 0 ? "302"
-		: (r->flags & ROUTE_ACCEPTED) != 0  ? "202"
-						    : "200",
+		(r->flags & ROUTE_CREATED) != 0    ? "201"
+		: (r->flags & ROUTE_ACCEPTED) != 0 ? "202"
+						   : "200",
 		success(m, r));
 	if ((r->flags & (ROUTE_LIST | ROUTE_ETAG)) != 0)
 		doc_set(m->a, all, "304", not_modified(m));

@@ -121,7 +121,7 @@ const struct route PAGES_ROUTES[] = {
 	  .summary = "What the dashboard is made of" },
 	PAGE("getDocsPage", "/docs", docs_handle, "How to use the API"),
 	{ .id = "getDemoKeys", .methods = HTTP_GET, .path = "/docs/demo.json",
-	  .auth = AUTH_NONE, .flags = ROUTE_INLINE, .out = &demo_shape,
+	  .auth = AUTH_ADDRESS, .flags = ROUTE_INLINE, .out = &demo_shape,
 	  .handler = demo_handle, .summary = "Keys of the demo data" },
 	{ .path = NULL },
 };

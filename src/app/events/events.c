@@ -23,10 +23,11 @@
 
 #define BUCKETS      1024 /* a power of two */
 #define TURN_MS      250
-#define LIVE_MAX     32   /* requests a turn */
-#define REPLAY_MAX   128  /* requests told again */
-#define REPLAY_SLICE 2048 /* records a tick */
-#define STUCK_TICKS  40   /* a record that is not whole by then never will be */
+#define LIVE_MAX     32    /* requests a turn */
+#define REPLAY_MAX   128   /* requests told again */
+#define REPLAY_SLICE 2048  /* records a tick */
+#define WALK_SLICE   16384 /* the same, of new ones */
+#define STUCK_TICKS  40 /* a record that is not whole by then never will be */
 #define RETRY_LINE   "retry: 2000\n"
 
 struct user {
@@ -298,6 +299,8 @@ static void walk(struct hub *hub)
 	uint64_t next = shm_ring_next(hub->ring.shm);
 	struct tl_uuid user_id;
 
+	if (next - hub->at > WALK_SLICE)
+		next = hub->at + WALK_SLICE;
 	for (; hub->at < next; hub->at++)
 		switch (shm_ring_owner(hub->ring.shm, hub->at, &user_id)) {
 		case SHM_RING_WHOLE:

@@ -150,26 +150,39 @@ void events_note(const struct events_ring *ring, struct events_recent *r,
 		r->pos[r->seen++ % r->max] = pos;
 }
 
+static void put_skipped(const struct events_ring *ring, uint64_t pos,
+			uint64_t requests, struct tl_buf *b)
+{
+	put_head(ring, pos, "skipped", b);
+	tl_buf_addf(b, "{\"requests\":%" PRIu64 "}\n\n", requests);
+}
+
 uint32_t events_write_requests(const struct events_ring *ring,
 			       const struct events_recent *r, struct tl_buf *b)
 {
-	uint64_t from = r->seen > r->max ? r->seen - r->max : 0;
+	uint64_t from = r->seen > r->max ? r->seen - r->max : 0, pos = 0;
+	uint64_t skipped = from;
 	struct shm_decision d;
 	uint32_t n = 0;
 
-	if (from > 0) {
-		put_head(ring, r->pos[from % r->max], "skipped", b);
-		tl_buf_addf(b, "{\"requests\":%" PRIu64 "}\n\n", from);
-		n++;
-	}
 	for (; from < r->seen; from++) {
-		uint64_t pos = r->pos[from % r->max];
-
-		if (!shm_ring_read(ring->shm, pos, &d))
+		pos = r->pos[from % r->max];
+		if (!shm_ring_read(ring->shm, pos, &d)) {
+			skipped++; /* overwritten meanwhile */
 			continue;
+		}
+		if (skipped > 0) {
+			put_skipped(ring, pos, skipped, b);
+			skipped = 0;
+			n++;
+		}
 		put_head(ring, pos + 1, "request", b);
 		put_request(ring, &d, b);
 		tl_buf_adds(b, "\n\n");
+		n++;
+	}
+	if (skipped > 0) {
+		put_skipped(ring, pos + 1, skipped, b);
 		n++;
 	}
 	return n;

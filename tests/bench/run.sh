@@ -3,7 +3,7 @@
 #
 #	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
 #
-# Parts: start speed batch decide memory syscalls instructions import
+# Parts: start speed batch decide memory streams syscalls instructions import
 # (default all of these), and reads: reads.sh, with a larger database of its own.
 # The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
 # starts it with one worker and everything on.  Absolute figures drift from
@@ -12,7 +12,7 @@
 set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
-rounds=5 seconds=4 only=speed,batch,decide,memory,start,syscalls,instructions,import
+rounds=5 seconds=4 only=speed,batch,decide,memory,streams,start,syscalls,instructions,import
 port=${BENCH_PORT:-13001} stock_port=$((${BENCH_PORT:-13001} + 1))
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -27,10 +27,10 @@ done
 keys=bench_key_%06u_0123456789abcdef
 tmp=$(mktemp -d /tmp/tb.XXXXXX)
 chmod 755 "$tmp"
-stock_pid=
+stock_pid='' listen_pid=''
 cleanup() {
 	trap - EXIT INT TERM
-	for p in $stock_pid $(cat "$tmp/cg.pid" 2>/dev/null); do
+	for p in $stock_pid $listen_pid $(cat "$tmp/cg.pid" 2>/dev/null); do
 		kill "$p" 2>/dev/null || true
 	done
 	wait
@@ -186,6 +186,84 @@ part_memory() {
 		"/proc/$worker/status")" MiB '<=' 16
 }
 
+# listen_begin ARGUMENT...: streams in the background; listen_end closes them.
+listen_begin() {
+	mkfifo "$tmp/listen.in"
+	tests/bench/listen --cpu 1 --port "$port" --keys "$keys" \
+		--streams 1000 "$@" <"$tmp/listen.in" >"$tmp/listen.out" &
+	listen_pid=$!
+	exec 9>"$tmp/listen.in"
+	rm "$tmp/listen.in"
+	until grep -q streams= "$tmp/listen.out"; do
+		kill -0 "$listen_pid"
+		sleep 0.1
+	done
+}
+listen_end() {
+	exec 9>&-
+	wait "$listen_pid"
+	listen_pid=
+	tail -1 "$tmp/listen.out" >&2
+}
+private_kib() {
+	awk '/^VmRSS/ { rss = $2 } /^RssShmem/ { shm = $2 }
+		END { print rss - shm }' "/proc/$worker/status"
+}
+# streams_round NAME LOAD...: the load, its line to NAME.out
+streams_round() {
+	name=$1
+	shift
+	show "$@" --seconds "$seconds" | tee -a "$tmp/$name.out"
+}
+hot_load() { gate_load --key-count 1 "$@"; }
+
+# Streams of 1000 keys that do nothing, of the 1000 keys under load, and all of
+# them of the one key under load; with the same load and no stream each.
+part_streams() {
+	say "1000 streams of /api/events open"
+	gate_load --requests 100000 >/dev/null
+	before=$(private_kib)
+	listen_begin --key-first 5000 --key-count 1000
+	sleep 1 # some ticks
+	after=$(private_kib)
+	listen_end
+	judge "memory a stream, of 1000" \
+		"$(divide "(($after - $before) * 1024)" 1000 0)" bytes \
+		'<=' 24576
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		streams_round none gate_load
+		listen_begin --key-first 5000 --key-count 1000
+		streams_round idle gate_load
+		listen_end
+		listen_begin --key-count 1000
+		streams_round each gate_load
+		listen_end
+		streams_round hot_none hot_load
+		listen_begin --key-count 1
+		streams_round hot hot_load
+		listen_end
+		i=$((i + 1))
+	done
+	for name in none idle each hot_none hot; do
+		eval "${name}=$(field rps <"$tmp/$name.out" | median)"
+		eval "${name}_us=$(field cpu_us <"$tmp/$name.out" | median)"
+	done
+	# CPU is judged: other work on the machine moves the rates more
+	judge "gate CPU, 1000 streams of other keys, to none" \
+		"$(divide "${idle_us:?}" "${none_us:?}")" ratio '<=' 1.10
+	note "  requests/s, of other keys" \
+		"$(divide "${idle:?}" "${none:?}")" "ratio to none"
+	note "  requests/s, one of each key under load" \
+		"$(divide "${each:?}" "$none")" "ratio to none"
+	note "  requests/s, all of the one key under load" \
+		"$(divide "${hot:?}" "${hot_none:?}")" "ratio to none"
+	note "  server CPU a request: none, other, each" \
+		"$none_us $idle_us ${each_us:?}" us
+	note "  server CPU a request, one key: none, all" \
+		"${hot_none_us:?} ${hot_us:?}" us
+}
+
 part_start() {
 	say "start: fresh segment for 200,000 keys, 100k keys and 10k rows of today"
 	i=0
@@ -312,7 +390,15 @@ say "start as quickstart does, 100k keys"
 start_server
 make_data
 "$source/contrib/quickstart.sh" --state "$tmp/state" --stop >/dev/null
-printf '\n[shm]\nmax_keys = 200000\n' >>"$tmp/state/tallyd.conf"
+cat >>"$tmp/state/tallyd.conf" <<-'END'
+
+	[server]
+	max_connections_per_address = 4096
+	[events]
+	max_per_key = 1000
+	[shm]
+	max_keys = 200000
+END
 start_server
 taskset -c 0 tests/bench/stock_evhttp "$stock_port" &
 stock_pid=$!
@@ -321,7 +407,7 @@ if wants start; then
 	part_start
 fi
 batch_load --msgpack --connections 2 --requests 1000
-for part in speed batch decide memory syscalls instructions import; do
+for part in speed batch decide memory streams syscalls instructions import; do
 	if wants "$part"; then
 		"part_$part"
 	fi

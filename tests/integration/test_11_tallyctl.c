@@ -49,7 +49,7 @@ START_TEST(status_shows_daemon_processes_and_room)
 	ck_assert_str_eq(text("daemon.state"), "running");
 	ck_assert_uint_eq(
 		json_object_array_length(json_at(answer, "processes")),
-		4); /* master, flusher, two workers */
+		5); /* master, flusher, two workers, scheduler */
 	ck_assert_int_ge(number("segment.keys.held"), 1);
 	ck_assert_int_eq(number("flush.level"), 0);
 	ck_assert_int_gt(number("spool.room_bytes"), 0);

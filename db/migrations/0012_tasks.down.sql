@@ -1,3 +1,5 @@
+DROP FUNCTION tallyd.queue_set(TEXT, INT, INT, INT, INT, INT, INT, TEXT);
+DROP FUNCTION tallyd.queue_pause(TEXT, BOOLEAN, TEXT);
 DROP FUNCTION tallyd.task_retry(BIGINT, JSONB, TEXT);
 DROP FUNCTION tallyd.task_retried(BIGINT, JSONB, TEXT);
 DROP FUNCTION tallyd.task_cancel(BIGINT, TEXT);

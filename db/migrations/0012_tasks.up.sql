@@ -820,3 +820,51 @@ BEGIN
 	PERFORM FROM tallyd.task_dead d WHERE d.task_id = p_id;
 	RETURN CASE WHEN FOUND THEN 'suppressed' END;
 END $$;
+
+-- Holds a queue, or lets it go.  Claims see it at once; what runs, runs on.
+CREATE FUNCTION tallyd.queue_pause(p_queue TEXT, p_pause BOOLEAN,
+	p_actor TEXT DEFAULT 'sql')
+RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO tallyd.task_queue AS q (queue, paused_at)
+	VALUES (p_queue, CASE WHEN p_pause THEN now() END)
+	ON CONFLICT (queue) DO UPDATE
+	   SET paused_at = CASE WHEN p_pause
+			THEN coalesce(q.paused_at, now()) END,
+	       updated_at = now();
+	INSERT INTO public.audit_log (actor, action, target, details)
+	VALUES (p_actor, CASE WHEN p_pause THEN 'queue.pause'
+		ELSE 'queue.resume' END, p_queue, '');
+	NOTIFY tallyd_task;
+END $$;
+
+-- Limits of a queue; null leaves one as it is, 0 takes it away.
+CREATE FUNCTION tallyd.queue_set(p_queue TEXT, p_concurrency INT DEFAULT NULL,
+	p_rate INT DEFAULT NULL, p_rate_window_ms INT DEFAULT NULL,
+	p_tenant_concurrency INT DEFAULT NULL, p_tenant_rate INT DEFAULT NULL,
+	p_tenant_rate_window_ms INT DEFAULT NULL, p_actor TEXT DEFAULT 'sql')
+RETURNS VOID LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO tallyd.task_queue (queue) VALUES (p_queue)
+	ON CONFLICT (queue) DO NOTHING;
+	UPDATE tallyd.task_queue q
+	   SET concurrency = nullif(coalesce(p_concurrency, q.concurrency), 0),
+	       rate_count = nullif(coalesce(p_rate, q.rate_count), 0),
+	       rate_window_ms = coalesce(p_rate_window_ms, q.rate_window_ms),
+	       tenant_concurrency = nullif(coalesce(p_tenant_concurrency,
+			q.tenant_concurrency), 0),
+	       tenant_rate_count = nullif(coalesce(p_tenant_rate,
+			q.tenant_rate_count), 0),
+	       tenant_rate_window_ms = coalesce(p_tenant_rate_window_ms,
+			q.tenant_rate_window_ms),
+	       updated_at = now()
+	 WHERE q.queue = p_queue;
+	INSERT INTO public.audit_log (actor, action, target, details)
+	VALUES (p_actor, 'queue.set', p_queue, concat_ws(', ',
+		'concurrency ' || p_concurrency, 'rate ' || p_rate,
+		'window ' || p_rate_window_ms || ' ms',
+		'tenant concurrency ' || p_tenant_concurrency,
+		'tenant rate ' || p_tenant_rate,
+		'tenant window ' || p_tenant_rate_window_ms || ' ms'));
+	NOTIFY tallyd_task;
+END $$;

@@ -54,7 +54,21 @@ INSERT INTO tallyd.task (state, name, queue, tenant, payload, retry_limit,
 SELECT g % 4, 'n' || g % 5, 'q' || g % 3, 't' || g % 7, '{}', 3, 1, false, 1,
 	g % 50, g % 70, now(), now() + g * INTERVAL '1 s'
   FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.task_attempt
+SELECT g, 1, 'completed', 'n', 'q', '', now(), now(),
+       now() + g % 2 * INTERVAL '7 days', 1, 1, NULL
+  FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.task_dead
+SELECT g, 'failed', 1, 'n' || g % 5, 'q' || g % 3, '', '{}', NULL, 0, 3, 1,
+       false, 1, NULL, now(), now() + g % 2 * INTERVAL '7 days', 'e'
+  FROM generate_series(1, 20000) g;
 INSERT INTO tallyd.task_selftest SELECT g, 1, 1 FROM generate_series(1, 20000) g;
+SELECT md5('w' || g)::uuid, md5('u' || g)::uuid, 'https://h/', '{*}',
+  FROM generate_series(1, 20000) g;
+       now() - g * INTERVAL '1 minute'
+  FROM generate_series(1, 20000) g;
+	duration_ms, request)
+SELECT user_id, date, 50 FROM daily_usage;
 ANALYZE;
 SQL
 
@@ -73,10 +87,13 @@ allowed='
 audit_page audit_log_pkey     newest first, ends with the page
 key_list api_keys_created_at_idx newest first, ends with the page
 task_expire flush_node        one row for each start of a machine
+task_page task_pkey           newest first, ends with the page
+task_dead_page task_dead_task_id_idx newest first, ends with the page
+queue_page task               counts, for an operator
 usage_totals api_keys         counts, kept by the route for 20 times their time
 usage_totals users            counts, kept by the route for 20 times their time
 '
-small='^(plans|limits|instance|task_queue)$'
+small='^(plans|limits|instance|task_queue|task_definition)$'
 
 # "statement table-or-index" of each scan without a condition
 wide=$(printf '%s\n' "$plans" | awk -v small="$small" '
@@ -100,7 +117,7 @@ wide=$(printf '%s\n' "$plans" | awk -v small="$small" '
 		next
 	}
 	/Index Cond:/ { scan = "" }
-	END { flush() }' | sort -u)
+	END { flush() }' | sed 's/_20[0-9]\{6\}//' | sort -u)
 
 bad=$(printf '%s\n' "$wide" | while read -r name what; do
 	[ -n "$name" ] || continue

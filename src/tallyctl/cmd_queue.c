@@ -1,0 +1,234 @@
+/*
+ * cmd_queue.c - queues of the task bus: list, pause, resume, set.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "pg/pg.h"
+#include "store/q_tasks_admin.h"
+#include "tallyctl/db.h"
+#include "tallyctl/table.h"
+#include "tallyctl/tallyctl.h"
+
+#define NAME_MAX_BYTES 40
+
+struct queues {
+	struct tallyctl *t;
+	struct tl_str name;
+	bool pause;
+	struct q_queue_page_row *rows;
+	uint32_t n;
+};
+
+static const struct doc *or_null(struct tl_arena *a, int32_t v, bool null)
+{
+	return null ? doc_null() : doc_int(a, v);
+}
+
+static const struct doc *queue_doc(struct tl_arena *a,
+				   const struct q_queue_page_row *r)
+{
+	struct doc *d = doc_object(a);
+
+	doc_set(a, d, "queue", doc_str(a, r->queue));
+	doc_set(a, d, "ready", doc_int(a, r->ready));
+	doc_set(a, d, "delayed", doc_int(a, r->delayed));
+	doc_set(a, d, "active", doc_int(a, r->active));
+	doc_set(a, d, "parked", doc_int(a, r->parked));
+	doc_set(a, d, "paused_at",
+		r->paused_at_null ? doc_null() : doc_time(a, r->paused_at_us));
+	doc_set(a, d, "concurrency",
+		or_null(a, r->concurrency, r->concurrency_null));
+	doc_set(a, d, "rate", or_null(a, r->rate_count, r->rate_count_null));
+	doc_set(a, d, "rate_window_ms",
+		or_null(a, r->rate_window_ms, r->rate_count_null));
+	doc_set(a, d, "tenant_concurrency",
+		or_null(a, r->tenant_concurrency, r->tenant_concurrency_null));
+	doc_set(a, d, "tenant_rate",
+		or_null(a, r->tenant_rate_count, r->tenant_rate_count_null));
+	doc_set(a, d, "tenant_rate_window_ms",
+		or_null(a, r->tenant_rate_window_ms,
+			r->tenant_rate_count_null));
+	return d;
+}
+
+static struct tl_str limit_text(struct tl_arena *a, int32_t at_a_time,
+				bool no_places, int32_t rate, bool no_rate,
+				int32_t window_ms)
+{
+	char places[32] = "", tokens[64] = "";
+
+	if (!no_places)
+		(void)snprintf(places, sizeof(places), "%d at a time%s",
+			       at_a_time, no_rate ? "" : ", ");
+	if (!no_rate)
+		(void)snprintf(tokens, sizeof(tokens), "%d in %s", rate,
+			       span_text(a, window_ms));
+	return tl_str_c(tl_arena_printf(a, "%s%s", places, tokens));
+}
+
+static void print_queues(const struct queues *q)
+{
+	static const char *const heads[] = { "QUEUE",   "STATE",      "READY",
+					     "DELAYED", "ACTIVE",     "PARKED",
+					     "LIMIT",   "OF A TENANT" };
+	struct tl_arena *a = q->t->arena;
+	struct table t;
+
+	table_init(&t, a, heads, 8, 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5);
+	for (uint32_t i = 0; i < q->n; i++) {
+		const struct q_queue_page_row *r = &q->rows[i];
+
+		table_text(&t, r->queue);
+		table_text(&t, r->paused_at_null ? TL_STR("open")
+						 : TL_STR("paused"));
+		table_number(&t, r->ready);
+		table_number(&t, r->delayed);
+		table_number(&t, r->active);
+		table_number(&t, r->parked);
+		table_text(&t,
+			   limit_text(a, r->concurrency, r->concurrency_null,
+				      r->rate_count, r->rate_count_null,
+				      r->rate_window_ms));
+		table_text(&t, limit_text(a, r->tenant_concurrency,
+					  r->tenant_concurrency_null,
+					  r->tenant_rate_count,
+					  r->tenant_rate_count_null,
+					  r->tenant_rate_window_ms));
+	}
+	table_print(&t);
+}
+
+static enum tl_status run_list(struct pg *pg, void *arg, struct tl_err *err)
+{
+	struct queues *q = arg;
+
+	return q_queue_page(pg, q->t->arena, &q->rows, &q->n, err);
+}
+
+static enum exit_status show(struct queues *q)
+{
+	struct tallyctl *t = q->t;
+	struct doc *list = doc_array(t->arena), *d = doc_object(t->arena);
+
+	if (!t->json) {
+		print_queues(q);
+		return EXIT_OK;
+	}
+	for (uint32_t i = 0; i < q->n; i++)
+		doc_push(t->arena, list, queue_doc(t->arena, &q->rows[i]));
+	doc_set(t->arena, d, "queues", list);
+	print_json(d);
+	return EXIT_OK;
+}
+
+enum exit_status cmd_queue_list(struct tallyctl *t)
+{
+	struct queues q = { .t = t };
+	enum exit_status ex = db_do(t, run_list, &q);
+
+	return ex == EXIT_OK ? show(&q) : ex;
+}
+
+/* ---- changes: all of them end with that queue's line ---- */
+
+static enum tl_status only_it(struct pg *pg, struct queues *q,
+			      struct tl_err *err)
+{
+	enum tl_status st = run_list(pg, q, err);
+
+	for (uint32_t i = 0; st == TL_OK && i < q->n; i++)
+		if (tl_str_eq(q->rows[i].queue, q->name)) {
+			q->rows += i;
+			q->n = 1;
+		}
+	return st;
+}
+
+/* By a CHECK of the table. */
+static enum tl_status refused(enum tl_status st, struct tl_err *err)
+{
+	if (st != TL_CONFLICT)
+		return st;
+	return tl_err_set(err, TL_INVALID,
+			  "the name of a queue is made of A-Z a-z 0-9 _ . : -, "
+			  "and a window has 1 to 86400 seconds");
+}
+
+static enum tl_status run_pause(struct pg *pg, void *arg, struct tl_err *err)
+{
+	struct queues *q = arg;
+	struct q_queue_pause_row row;
+	enum tl_status st = q_queue_pause(
+		pg,
+		&(struct q_queue_pause_params){ .queue = q->name,
+						.pause = q->pause,
+						.actor = TALLYCTL_ACTOR },
+		q->t->arena, &row, err);
+
+	return st == TL_OK ? only_it(pg, q, err) : refused(st, err);
+}
+
+static const int32_t *given(struct queues *q, const char *name, int64_t times)
+{
+	int64_t n = ctl_number(q->t->args, name, -1);
+	int32_t *v;
+
+	if (n < 0)
+		return NULL;
+	v = tl_arena_alloc(q->t->arena, sizeof(*v));
+	*v = n * times > INT32_MAX ? INT32_MAX : (int32_t)(n * times);
+	return v;
+}
+
+static enum tl_status run_set(struct pg *pg, void *arg, struct tl_err *err)
+{
+	struct queues *q = arg;
+	const struct q_queue_set_params p = {
+		.queue = q->name,
+		.concurrency = given(q, "concurrency", 1),
+		.rate = given(q, "rate", 1),
+		.rate_window_ms = given(q, "window", 1000),
+		.tenant_concurrency = given(q, "tenant_concurrency", 1),
+		.tenant_rate = given(q, "tenant_rate", 1),
+		.tenant_rate_window_ms = given(q, "tenant_window", 1000),
+		.actor = TALLYCTL_ACTOR,
+	};
+	struct q_queue_set_row row;
+	enum tl_status st = q_queue_set(pg, &p, q->t->arena, &row, err);
+
+	return st == TL_OK ? only_it(pg, q, err) : refused(st, err);
+}
+
+static enum exit_status change(struct tallyctl *t, db_fn fn, bool pause)
+{
+	struct queues q = { .t = t,
+			    .name = ctl_text(t->args, "queue"),
+			    .pause = pause };
+	enum exit_status ex;
+
+	if (q.name.len == 0 || q.name.len > NAME_MAX_BYTES)
+		return complain(EXIT_USAGE,
+				"a queue's name has 1 to %d characters",
+				NAME_MAX_BYTES);
+	ex = db_do(t, fn, &q);
+	return ex == EXIT_OK ? show(&q) : ex;
+}
+
+enum exit_status cmd_queue_pause(struct tallyctl *t)
+{
+	return change(t, run_pause, true);
+}
+
+enum exit_status cmd_queue_resume(struct tallyctl *t)
+{
+	return change(t, run_pause, false);
+}
+
+enum exit_status cmd_queue_set(struct tallyctl *t)
+{
+	if (t->args->n == 1) /* its name only */
+		return complain(EXIT_USAGE, "give what to set; see 'tallyctl "
+					    "-h'");
+	return change(t, run_set, false);
+}

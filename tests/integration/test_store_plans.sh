@@ -63,12 +63,6 @@ SELECT g, 'failed', 1, 'n' || g % 5, 'q' || g % 3, '', '{}', NULL, 0, 3, 1,
        false, 1, NULL, now(), now() + g % 2 * INTERVAL '7 days', 'e'
   FROM generate_series(1, 20000) g;
 INSERT INTO tallyd.task_selftest SELECT g, 1, 1 FROM generate_series(1, 20000) g;
-SELECT md5('w' || g)::uuid, md5('u' || g)::uuid, 'https://h/', '{*}',
-  FROM generate_series(1, 20000) g;
-       now() - g * INTERVAL '1 minute'
-  FROM generate_series(1, 20000) g;
-	duration_ms, request)
-SELECT user_id, date, 50 FROM daily_usage;
 ANALYZE;
 SQL
 

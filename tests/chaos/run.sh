@@ -8,6 +8,11 @@
 #	tests/chaos/run.sh --kills 500 --seconds 180 --outage 60 --kill-postgres 3
 #	tests/chaos/run.sh --kills 500 --seconds 180 --strict
 #
+# And of the task bus, whose short run is part of the one without options:
+#
+#	tests/chaos/run.sh tasks --tasks 100000 --kills 300 --seconds 300 \
+#		--kill-postgres 10
+#
 # DIR is where tallyd was built (default: the current directory, else
 # build/ of the source tree).
 set -eu
@@ -29,6 +34,13 @@ if [ ! -f "${build:-/nonexistent}/config.status" ]; then
 	exit 2
 fi
 cd "$build"
-make -s tallyd tallyctl tests/chaos/chaos >/dev/null
-[ $# -gt 0 ] || set -- --kills 25 --seconds 15
+make -s tallyd tallyctl tests/chaos/chaos tests/chaos/tasks >/dev/null
+if [ "${1:-}" = tasks ]; then
+	shift
+	exec tests/chaos/tasks "$@"
+fi
+if [ $# -eq 0 ]; then
+	tests/chaos/tasks
+	set -- --kills 25 --seconds 15
+fi
 exec tests/chaos/chaos "$@"

@@ -30,15 +30,15 @@ type Where = PageName | 'docs'
 
 /* The documentation is a document of its own: links from it are plain. */
 function Navigation({ at }: { at: Where }): JSX.Element {
-  const names: PageName[] = ['overview', 'settings', ...(isAdmin.value ? ['admin' as const] : [])]
-  const words = (name: PageName) => t(`nav.${name}`)
+  const link = (name: PageName) => at === 'docs'
+    ? <a key={name} class="nav-link" href={PATHS[name]}>{t(`nav.${name}`)}</a>
+    : <Link key={name} to={name} current={name === at}>{t(`nav.${name}`)}</Link>
   return (
     <nav class="nav" aria-label={t('nav')}>
-      {token.value !== null && names.map(name => at === 'docs'
-        ? <a key={name} class="nav-link" href={PATHS[name]}>{words(name)}</a>
-        : <Link key={name} to={name} current={name === at}>{words(name)}</Link>)}
+      {token.value !== null && [link('overview'), link('settings')]}
       {token.value === null && at === 'docs' && <a class="nav-link" href={PATHS.login}>{t('nav.login')}</a>}
       <a class="nav-link" href="/docs" aria-current={at === 'docs' ? 'page' : undefined}>{t('nav.docs')}</a>
+      {isAdmin.value && link('admin') /* known last, so nothing makes room for it */}
     </nav>
   )
 }
@@ -56,6 +56,7 @@ interface ShellProps { at: Where, title: string, aside?: ComponentChildren, chil
 
 export function Shell({ at, title, aside, children }: ShellProps): JSX.Element {
   useEffect(() => { document.title = `${title} · tallyd` }, [title])
+  const email = overview.value?.user.email
   const skip = (e: MouseEvent) => {
     e.preventDefault()
     document.getElementById('main')?.focus()
@@ -68,7 +69,7 @@ export function Shell({ at, title, aside, children }: ShellProps): JSX.Element {
           <a class="brand" href={PATHS.overview} aria-label={t('brand')}><Logo /><span>tallyd</span></a>
           <Navigation at={at} />
           <div class="header-tools">
-            {overview.value !== null && <span class="who" title={overview.value.user.email}>{overview.value.user.email}</span>}
+            {token.value !== null && at !== 'docs' && <span class="who" title={email}>{email}</span>}
             <LanguageSwitch />
             <Button
               kind="quiet" icon={theme.value === 'dark' ? 'sun' : 'moon'} label={t('theme.switch')}

@@ -2,7 +2,7 @@
  * docs.tsx - how to talk to the API, for those who open it the first time.
  */
 import type { ComponentChildren, JSX } from 'preact'
-import { callOpen } from '../../api/client.ts'
+import { callOpen, type Reply } from '../../api/client.ts'
 import { docsEn } from '../../i18n/docs_en.ts'
 import { docsVi } from '../../i18n/docs_vi.ts'
 import { t } from '../../i18n/index.ts'
@@ -15,6 +15,7 @@ import { Shell } from '../../ui/shell.tsx'
 import { Table } from '../../ui/table.tsx'
 
 type Key = keyof typeof docsEn
+type DemoKey = Reply<'/docs/demo.json', 'get'>['demo_keys'][number]
 
 function d(key: Key, values: Record<string, string> = {}): string {
   return fill((lang.value === 'vi' ? docsVi : docsEn)[key], values)
@@ -54,11 +55,8 @@ const curl = (method: string, path: string, body?: string) => [
   ...(body === undefined ? [] : [`  -H 'Content-Type: application/json' -d '${body}'`])
 ].join('\n')
 
-/* Public keys of the demo data; without it the list is empty. */
-function DemoKeys(): JSX.Element | null {
-  const demo = useResource(() => callOpen('get', '/docs/demo.json'), [])
-  const keys = demo.data?.demo_keys ?? []
-  if (keys.length === 0) return null
+/* Public keys of the demo data. */
+function DemoKeys({ keys }: { keys: readonly DemoKey[] }): JSX.Element {
   return (
     <section class="card doc" aria-labelledby="demo-title">
       <h2 id="demo-title">{d('demo')}</h2>
@@ -93,8 +91,45 @@ function Doors(): JSX.Element {
   )
 }
 
-export function DocsPage(): JSX.Element {
+function Sections(): JSX.Element {
   const error = '{"error":{"code":"quota_exceeded","message":"Daily credit limit reached (250/250)","status":429}}'
+  return (
+    <>
+      <Section id="auth">
+        <h3>{d('auth.example')}</h3>
+        <Code label={d('auth.example')}>{curl('GET', '/api/usage/today')}</Code>
+        <p class="muted">{d('auth.keep')}</p>
+      </Section>
+      <Section id="doors"><Doors /></Section>
+      <Section id="limits">
+        <Table
+          caption={d('limits')} rows={LIMITS} keyOf={l => l}
+          columns={[
+            { label: d('limits.name'), cell: l => d(`limits.${l}`) },
+            { label: d('limits.usual'), cell: l => d(`limits.${l}.value`) },
+            { label: d('limits.counted'), cell: l => d(`limits.${l}.by`) }
+          ]}
+        />
+        <p class="muted">{d('limits.headers')}</p>
+      </Section>
+      <Section id="errors">
+        <Code label={d('errors')}>{error}</Code>
+        <Table
+          caption={d('errors')} rows={ERRORS} keyOf={([code]) => code}
+          columns={[
+            { label: d('errors.code'), cell: ([code]) => <code>{code}</code> },
+            { label: d('errors.status'), right: true, cell: ([, status]) => status },
+            { label: d('errors.when'), cell: ([code]) => d(`error.${code}`) }
+          ]}
+        />
+      </Section>
+    </>
+  )
+}
+
+export function DocsPage(): JSX.Element {
+  const demo = useResource(() => callOpen('get', '/docs/demo.json'), [])
+  const keys = demo.data?.demo_keys ?? []
   return (
     <Shell at="docs" title={d('title')}>
       <div class="docs">
@@ -105,35 +140,8 @@ export function DocsPage(): JSX.Element {
             <a class="button button-plain" href="/openapi.json"><Icon name="braces" />{d('openapi')}</a>
           </div>
         </div>
-        <DemoKeys />
-        <Section id="auth">
-          <h3>{d('auth.example')}</h3>
-          <Code label={d('auth.example')}>{curl('GET', '/api/usage/today')}</Code>
-          <p class="muted">{d('auth.keep')}</p>
-        </Section>
-        <Section id="doors"><Doors /></Section>
-        <Section id="limits">
-          <Table
-            caption={d('limits')} rows={LIMITS} keyOf={l => l}
-            columns={[
-              { label: d('limits.name'), cell: l => d(`limits.${l}`) },
-              { label: d('limits.usual'), cell: l => d(`limits.${l}.value`) },
-              { label: d('limits.counted'), cell: l => d(`limits.${l}.by`) }
-            ]}
-          />
-          <p class="muted">{d('limits.headers')}</p>
-        </Section>
-        <Section id="errors">
-          <Code label={d('errors')}>{error}</Code>
-          <Table
-            caption={d('errors')} rows={ERRORS} keyOf={([code]) => code}
-            columns={[
-              { label: d('errors.code'), cell: ([code]) => <code>{code}</code> },
-              { label: d('errors.status'), right: true, cell: ([, status]) => status },
-              { label: d('errors.when'), cell: ([code]) => d(`error.${code}`) }
-            ]}
-          />
-        </Section>
+        {keys.length > 0 && <DemoKeys keys={keys} />}
+        {!demo.loading && <Sections /> /* not before what stands above them is known */}
       </div>
     </Shell>
   )

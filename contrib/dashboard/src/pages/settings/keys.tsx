@@ -99,7 +99,7 @@ export function KeysTab(): JSX.Element {
           ? <Empty>{t('keys.empty')}</Empty>
           : <Table caption={t('keys.title')} className="table-keys" columns={columns(ownId, setOpen)} rows={list} keyOf={k => k.id} />}
       </Widget>
-      <ExplainCard />
+      {!keys.loading || keys.data !== undefined ? <ExplainCard /> : null /* below what has its size by then */}
       {open?.what === 'create' && <CreateDialog onMade={made => { setOpen({ what: 'secret', made }); keys.reload() }} onClose={close} />}
       {open?.what === 'secret' && <SecretDialog made={open.made} onClose={closeAndLoad} />}
       {open?.what === 'rename' && (

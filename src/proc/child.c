@@ -55,7 +55,7 @@ static void stop(struct proc *p, bool graceful)
 				     : p->conf->server.stop_timeout_ms;
 	struct timeval tv;
 
-	if (!p->kind->listens)
+	if (p->kind->stop_rank > 1)
 		limit_ms = FLUSH_LIMIT_MS;
 	tv = backoff_timeval(limit_ms);
 	/* A TERM behind a QUIT hurries: the shorter limit counts. */

@@ -1,7 +1,7 @@
 #include "app/cron/cron_plan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -44,28 +44,34 @@ enum tl_status cron_zone_load(struct tl_str name, struct tally_zone **zone_r,
 	return st;
 }
 
+/* Cut where it is too long to be right anyway. */
 static void copy(char *dst, size_t size, struct tl_str s)
 {
-	snprintf(dst, size, "%.*s", (int)s.len, s.ptr);
+	size_t n = s.len < size ? s.len : size - 1;
+
+	memcpy(dst, s.ptr, n);
+	dst[n] = '\0';
 }
 
 void cron_plan_init(struct cron_plan *p, const struct cron_job *job,
 		    const struct q_cron_changes_row *row)
 {
+	struct tl_str schedule = tl_str_c(job->schedule);
+	struct tl_str zone = tl_str_c(job->zone);
 	struct tl_err err;
 	enum tl_status st;
 
 	*p = (struct cron_plan){ .job = job };
-	copy(p->schedule, sizeof(p->schedule),
-	     row != NULL && !row->schedule_null ? row->schedule
-						: tl_str_c(job->schedule));
-	copy(p->zone_name, sizeof(p->zone_name),
-	     row != NULL && !row->time_zone_null ? row->time_zone
-						 : tl_str_c(job->zone));
+	if (row != NULL && !row->schedule_null)
+		schedule = row->schedule;
+	if (row != NULL && !row->time_zone_null)
+		zone = row->time_zone;
+	copy(p->schedule, sizeof(p->schedule), schedule);
+	copy(p->zone_name, sizeof(p->zone_name), zone);
 	p->paused = row != NULL && row->paused;
-	st = tally_cron_parse(tl_str_c(p->schedule), &p->when, &err);
+	st = tally_cron_parse(schedule, &p->when, &err);
 	if (st == TL_OK)
-		st = cron_zone_load(tl_str_c(p->zone_name), &p->zone, &err);
+		st = cron_zone_load(zone, &p->zone, &err);
 	if (st != TL_OK)
 		copy(p->problem, sizeof(p->problem), tl_str_c(err.text));
 }

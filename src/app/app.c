@@ -14,22 +14,21 @@
 #include "app/pages/pages.h"
 #include "app/selftest/selftest.h"
 #include "app/system/system.h"
+#include "app/webhooks/webhooks.h"
 
-const struct route *const APP_TABLES[] = { ADMIN_ROUTES,
-					   ADMIN_DOCTOR_ROUTES,
-					   ADMIN_STATUS_ROUTES,
-					   ADMIN_TOKENS_ROUTES,
-					   CRON_ROUTES,
-					   DOCS_ROUTES,
-					   EVENTS_ROUTES,
-					   EXPLAIN_ROUTES,
-					   GATE_ROUTES,
-					   KEYS_ROUTES,
-					   METERING_ROUTES,
-					   PAGES_ROUTES,
-					   SYSTEM_ROUTES,
-					   NULL };
+const struct route *const APP_TABLES[] = {
+	ADMIN_ROUTES,        ADMIN_DOCTOR_ROUTES,
+	ADMIN_STATUS_ROUTES, ADMIN_TOKENS_ROUTES,
+	CRON_ROUTES,         DOCS_ROUTES,
+	EVENTS_ROUTES,       EXPLAIN_ROUTES,
+	GATE_ROUTES,         KEYS_ROUTES,
+	METERING_ROUTES,     PAGES_ROUTES,
+	SYSTEM_ROUTES,       WEBHOOKS_ADMIN_ROUTES,
+	WEBHOOKS_ROUTES,     NULL
+};
 
-static const struct task_def *const tasks[] = { SELFTEST_TASKS, NULL };
-static const struct event_def *const events[] = { SELFTEST_EVENTS, NULL };
+static const struct task_def *const tasks[] = { SELFTEST_TASKS, WEBHOOKS_TASKS,
+						NULL };
+static const struct event_def *const events[] = { SELFTEST_EVENTS,
+						  WEBHOOKS_EVENTS, NULL };
 const struct bus_tables APP_BUS = { .tasks = tasks, .events = events };

@@ -76,6 +76,15 @@ struct task {
 	bool hopeless;           /* no further attempt */
 };
 
+/*
+ * Limits that only this tenant of the task's queue has, beside those of the
+ * queue; 0: none.  A handler's first act, once.  False: not now, return
+ * TL_BUSY; the task goes back, which is no failure, and its tenant is left
+ * out until there may be room.  A place is held until the attempt ends.
+ */
+bool task_tenant_admit(struct task *t, uint32_t concurrency,
+		       uint32_t rate_count, uint32_t rate_window_ms);
+
 /* The tables of all features, each list ends with NULL. */
 struct bus_tables {
 	const struct task_def *const *tasks;

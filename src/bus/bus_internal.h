@@ -107,7 +107,8 @@ struct job {                 /* one attempt, from claim to end */
 	struct co *co; /* once it has begun */
 	uint64_t claimed_mono_ms, deadline_mono_ms;
 	int64_t due_us, started_us;
-	uint64_t queue_tag, tenant_tag; /* places it holds; 0 */
+	uint64_t queue_tag, tenant_tag, own_tag; /* places it holds; 0 */
+	uint64_t postpone_ms; /* its tenant's own limits refused it; 0 */
 	bool cancelled;                 /* by an operator */
 	bool dropped;                   /* we stop, or its claim is another's */
 };

@@ -155,6 +155,9 @@ static void judge_failure(struct job *j, enum tl_status st, struct ending *e)
 	e->action = ACT_DEAD;
 	if (j->cancelled) {
 		e->outcome = "cancelled";
+	} else if (j->postpone_ms > 0) {
+		e->action = ACT_BACK;
+		e->delay_ms = (int64_t)j->postpone_ms;
 	} else if (j->dropped && st == TL_CANCELED) {
 		e->action = ACT_BACK;
 	} else if (st != TL_INVALID && !j->t.hopeless &&

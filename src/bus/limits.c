@@ -22,6 +22,7 @@
 
 #define SALT_QUEUE  0x7461736b71ULL
 #define SALT_TENANT 0x7461736b74ULL
+#define SALT_OWN    0x7461736b6fULL
 #define BUSY_MS     25 /* a place may be free again */
 
 static uint64_t queue_tag(const struct runner *r, const char *name)
@@ -281,6 +282,35 @@ bool limits_admit(struct runner *r, struct job *j, uint64_t *delay_ms_r)
 	return true;
 }
 
+bool task_tenant_admit(struct task *t, uint32_t concurrency,
+		       uint32_t rate_count, uint32_t rate_window_ms)
+{
+	struct job *j = TL_CONTAINER(t, struct job, t);
+	struct runner *r = j->r;
+	struct queue *q = find(r, t->queue, true);
+	uint64_t delay_ms = BUSY_MS, tag;
+	struct shm_ticket ticket;
+	bool good = true;
+
+	tl_assert(j->own_tag == 0);
+	if (q == NULL) /* too many queues have limits: this one has none */
+		return true;
+	tag = tenant_tag(r, q, t->tenant) ^ SALT_OWN;
+	if (concurrency > 0) {
+		good = shm_place_take(r->o.shm, tag, concurrency);
+		if (good)
+			j->own_tag = tag;
+	}
+	if (good && rate_count > 0)
+		good = tokens(r, tag, rate_count, rate_window_ms, 1, &ticket,
+			      &delay_ms) == 1;
+	if (good)
+		return true;
+	j->postpone_ms = delay_ms;
+	leave_out(r, q, t->tenant, tl_mono_ms() + delay_ms);
+	return false;
+}
+
 void limits_settle(struct runner *r)
 {
 	for (uint32_t i = 0; i < r->limits.n_queues; i++) {
@@ -300,8 +330,10 @@ void limits_leave(struct job *j)
 		shm_place_give(j->r->o.shm, j->queue_tag);
 	if (j->tenant_tag != 0)
 		shm_place_give(j->r->o.shm, j->tenant_tag);
-	if ((j->queue_tag | j->tenant_tag) != 0 && j->r->limits.n_queues > 0 &&
-	    !j->r->draining)
+	if (j->own_tag != 0)
+		shm_place_give(j->r->o.shm, j->own_tag);
+	if ((j->queue_tag | j->tenant_tag | j->own_tag) != 0 &&
+	    j->r->limits.n_queues > 0 && !j->r->draining)
 		step_at(&j->r->claim, STEP_NOW); /* there is a place now */
 }
 

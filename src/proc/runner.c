@@ -10,6 +10,7 @@
 #include "app/app.h"
 #include "bus/bus.h"
 #include "loop/co.h"
+#include "net/net.h"
 #include "proc/proc.h"
 
 #define COROUTINES_MORE 64 /* beside the tasks: claims, connections, names */
@@ -53,6 +54,7 @@ int runner_main(struct proc *p)
 	if (proc_child_init(p, &err) != TL_OK ||
 	    co_init(p->base, p->conf->runner.tasks + COROUTINES_MORE, &err) !=
 		    TL_OK ||
+	    net_init(p->base, p->conf, &err) != TL_OK ||
 	    bus_open(&APP_BUS, p->shm, p->task_eventfd,
 		     p->conf->runner.selftest, &err) != TL_OK)
 		return proc_fail(p, err.text);
@@ -62,6 +64,7 @@ int runner_main(struct proc *p)
 	code = proc_child_run(p);
 	if (proc_coroutines_end(p->base, "the runner stops")) {
 		runner_free(&w.runner);
+		net_deinit();
 		co_deinit();
 		proc_child_deinit(p);
 	}

@@ -11,6 +11,7 @@
 #include "bus/bus.h"
 #include "http/http.h"
 #include "loop/co.h"
+#include "net/net.h"
 #include "pg/pg.h"
 #include "proc/proc.h"
 
@@ -63,6 +64,8 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 	enum tl_status st = co_init(p->base, COROUTINES_MAX, err);
 
 	if (st == TL_OK)
+		st = net_init(p->base, p->conf, err);
+	if (st == TL_OK)
 		st = bus_open(&APP_BUS, p->shm, p->task_eventfd,
 			      p->conf->runner.selftest, err);
 	if (st != TL_OK)
@@ -80,6 +83,7 @@ static void worker_close(struct proc *p, struct worker *w)
 		return;
 	http_free(&w->http);
 	pg_pool_free(&w->pool);
+	net_deinit();
 	co_deinit();
 	proc_child_deinit(p);
 }

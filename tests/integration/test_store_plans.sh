@@ -63,6 +63,20 @@ SELECT g, 'failed', 1, 'n' || g % 5, 'q' || g % 3, '', '{}', NULL, 0, 3, 1,
        false, 1, NULL, now(), now() + g % 2 * INTERVAL '7 days', 'e'
   FROM generate_series(1, 20000) g;
 INSERT INTO tallyd.task_selftest SELECT g, 1, 1 FROM generate_series(1, 20000) g;
+INSERT INTO webhook_endpoints (webhook_id, user_id, url, events, secret)
+SELECT md5('w' || g)::uuid, md5('u' || g)::uuid, 'https://h/', '{*}',
+       decode(repeat('00', 32), 'hex')
+  FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.webhook_delivery (delivery_id, webhook_id, message_id, event,
+	body, state, task_id, created_at)
+SELECT md5('d' || g)::uuid, md5('w' || g)::uuid, 'm', 'e', '', 'failed', g,
+       now() - g * INTERVAL '1 minute'
+  FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.webhook_attempt (delivery_id, attempt, started_at,
+	duration_ms, request)
+SELECT delivery_id, 1, now(), 1, '{}' FROM tallyd.webhook_delivery;
+INSERT INTO tallyd.usage_alert (user_id, day, percent)
+SELECT user_id, date, 50 FROM daily_usage;
 ANALYZE;
 SQL
 

@@ -24,6 +24,7 @@
 #define POOL_QUEUE     32
 #define STATEMENT_MS   30000
 #define STOP_LOOK_MS   20
+#define FAST_STOP_MS   1000 /* jobs are short, or wait for a database */
 #define LEAD_LOCK      823401102000 /* never changed: hosts of all releases */
 #define LEAD_CHANNEL   "tallyd_cron"
 /* The processor belongs to those who begin to serve. */
@@ -120,7 +121,7 @@ static void on_stop(struct proc *p, bool graceful)
 	struct tl_err err;
 
 	s->stop_limit_ms = graceful ? p->conf->server.drain_timeout_ms
-				    : p->conf->server.stop_timeout_ms;
+				    : FAST_STOP_MS;
 	if (s->stopping)
 		return;
 	s->stopping = true;

@@ -234,13 +234,26 @@ START_TEST(usage_of_an_outage)
 }
 END_TEST
 
+/* The master, and until its children have noticed. */
+static void kill_all(void)
+{
+	pid_t pids[DAEMON_MAX_CHILDREN];
+	size_t n = daemon_children(d, "", pids);
+
+	ck_assert_uint_ge(n, 4);
+	daemon_stop(d, SIGKILL, 5000);
+	while (n-- > 0) {
+		WAIT_UNTIL(kill(pids[n], 0) != 0);
+		ck_assert_int_ne(kill(pids[n], 0), 0);
+	}
+}
+
 /* Nobody runs: what a killed daemon left in segment and spool is there. */
 START_TEST(usage_of_a_daemon_that_was_killed)
 {
 	begin("metering.flush_interval_ms=15000");
 	charge(11);
-	daemon_stop(d, SIGKILL, 5000);
-	WAIT_UNTIL(daemon_children(d, "flusher", (pid_t[64]){ 0 }) == 0);
+	kill_all();
 
 	backup();
 
@@ -532,8 +545,7 @@ START_TEST(old_segment_and_spool_do_not_reach_the_restored)
 	charge(2);
 	backup();
 	charge_in_an_outage();
-	daemon_stop(d, SIGKILL, 5000);
-	WAIT_UNTIL(daemon_children(d, "flusher", (pid_t[64]){ 0 }) == 0);
+	kill_all();
 	pgtest_resume(pg);
 
 	ck_assert_int_eq(ctl_url(d, "restore", "--clean"), 0);

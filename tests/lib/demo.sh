@@ -73,8 +73,10 @@ demo_up() {
 	export TALLY_DATADIR=${TALLY_DATADIR:-$demo_srcdir/db}
 	tallyd -c "$TALLYD_CONF" >"$demo_dir/log" 2>&1 </dev/null &
 	demo_pid=$!
+	# the first worker answers before the control socket is there
 	for ((tries = 0; tries < 600; tries++)); do
 		curl -fso /dev/null --max-time 2 "$TALLYD_URL/health?ready=1" &&
+			tallyctl -c "$TALLYD_CONF" database >/dev/null 2>&1 &&
 			break
 		kill -0 "$demo_pid" 2>/dev/null || demo_die "tallyd ended"
 		sleep 0.1

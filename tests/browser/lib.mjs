@@ -254,6 +254,8 @@ export async function makeUser(name, plan = 'Pro') {
 	const email = `${name}@browser.test`;
 	const user = await call(BUSINESS, '/api/admin/users',
 		{ method: 'POST', body: { email, name, plan } });
+
+	assert.equal(user.status, 201, JSON.stringify(user.body));
 	const made = await call(BUSINESS, '/api/admin/tokens', {
 		method: 'POST',
 		body: { user_id: user.body.id, label: `${name}'s first` },

@@ -20,7 +20,10 @@ async function databaseAway(come) {
 	order('database', 'stop');
 	try {
 		// charges go on, and are seen
-		assert.equal((await call(user.key, '/api/gate?cost=5')).status, 200);
+		const charged = await call(user.key, '/api/gate?cost=5');
+
+		assert.equal(charged.status, 200, `${charged.headers
+			.get('x-tally-reason')} ${JSON.stringify(charged.body)}`);
 		await eventually(async () => await v.page.getByTestId('balance')
 			.getAttribute('data-value') === '245', 'five less');
 		await v.choose('Range', '30 days');
@@ -62,6 +65,7 @@ async function daemonAway(come) {
 	await v.settles();
 	order('daemon', 'stop');
 	try {
+		await v.choose('Range', 'All'); // a page at rest notices later
 		await v.alert('Cannot reach the server');
 		await v.sees(v.page.getByTestId('balance'));
 		await v.shot('outage-daemon');

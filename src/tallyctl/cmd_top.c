@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "tallyctl/screen.h"
 #include "tallyctl/tallyctl.h"
 #include "tallyctl/top.h"
@@ -114,11 +115,34 @@ static void run(struct top *top)
 	}
 }
 
+static enum exit_status open_and_run(struct top *top)
+{
+	struct tallyctl *t = top->t;
+	enum exit_status ex = segment_open(t, &top->shm);
+
+	if (ex != EXIT_OK)
+		return ex;
+	top->screen = !t->json && !ctl_flag(t->args, "once") && screen_there();
+	top->bold = top->screen && getenv("NO_COLOR") == NULL;
+	tl_buf_init(&top->page);
+	busy_init(&top->busy);
+	begin(top);
+	if (top->screen)
+		screen_enter();
+	run(top);
+	if (top->screen)
+		screen_leave();
+	busy_deinit(&top->busy);
+	tl_buf_deinit(&top->page);
+	shm_close(&top->shm);
+	return EXIT_OK;
+}
+
 enum exit_status cmd_top(struct tallyctl *t)
 {
 	int64_t interval = ctl_number(t->args, "interval", INTERVAL_DEFAULT);
 	int64_t pages = ctl_number(t->args, "count", -1);
-	struct top top = { .t = t, .left = UINT64_MAX };
+	struct top *top; /* its samples are large */
 	enum exit_status ex;
 
 	if (interval < 1 || interval > INTERVAL_MAX)
@@ -126,26 +150,13 @@ enum exit_status cmd_top(struct tallyctl *t)
 				INTERVAL_MAX);
 	if (pages == 0)
 		return complain(EXIT_USAGE, "--count must be at least 1");
-	if (pages > 0)
-		top.left = (uint64_t)pages;
+	top = tl_alloc(sizeof(*top));
+	top->t = t;
+	top->interval_ms = (uint32_t)interval * 1000;
+	top->left = pages > 0 ? (uint64_t)pages : UINT64_MAX;
 	if (ctl_flag(t->args, "once"))
-		top.left = 1;
-	ex = segment_open(t, &top.shm);
-	if (ex != EXIT_OK)
-		return ex;
-	top.interval_ms = (uint32_t)interval * 1000;
-	top.screen = !t->json && !ctl_flag(t->args, "once") && screen_there();
-	top.bold = top.screen && getenv("NO_COLOR") == NULL;
-	tl_buf_init(&top.page);
-	busy_init(&top.busy);
-	begin(&top);
-	if (top.screen)
-		screen_enter();
-	run(&top);
-	if (top.screen)
-		screen_leave();
-	busy_deinit(&top.busy);
-	tl_buf_deinit(&top.page);
-	shm_close(&top.shm);
-	return EXIT_OK;
+		top->left = 1;
+	ex = open_and_run(top);
+	tl_free(top);
+	return ex;
 }

@@ -512,6 +512,7 @@ START_TEST(who_does_not_read_is_dropped_and_others_are_not)
 	ck_assert_double_eq(metric(closed), 1);
 	ck_assert_double_eq(metric("tallyd_streams"), 1);
 	ck_assert_uint_gt(told, 100);
+	ck_assert_int_eq(gate(key_of("flood"), ""), 200);
 	listen_until(&good, "request");
 	/* what it had been sent is whole, and the last of it says why */
 	listen_bye(&l, "limit");

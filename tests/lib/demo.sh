@@ -22,6 +22,17 @@ demo_down() {
 	demo_dir=''
 }
 
+# In memory, where there is enough: making a cluster's files takes long.
+demo_base() {
+	local free
+	free=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
+	if [ "${free:-0}" -ge 4194304 ]; then
+		echo /dev/shm
+	else
+		echo "${TMPDIR:-/tmp}"
+	fi
+}
+
 # A free port: taken by nobody at this moment.
 demo_port() {
 	local port
@@ -44,7 +55,7 @@ demo_up() {
 	while read -r name; do
 		unset "$name"
 	done < <(compgen -e TALLYD_ || true)
-	demo_dir=$(mktemp -d "${TMPDIR:-/tmp}/tally-demo.XXXXXX")
+	demo_dir=$(mktemp -d "$(demo_base)/tally-demo.XXXXXX")
 	chmod 755 "$demo_dir"
 	trap demo_down EXIT
 	trap 'exit 130' INT TERM

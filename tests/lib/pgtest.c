@@ -18,19 +18,22 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <libpq-fe.h>
 
-#define READY_LIMIT_S 60
+#define READY_LIMIT_S     60
+#define MEMORY_FREE_BYTES (4ULL << 30)
 
 struct pgtest {
 	char dir[64];
@@ -123,11 +126,24 @@ static pid_t run(const struct pgtest *p, const char *program,
 	_exit(127);
 }
 
+/* In memory, where there is enough: a database is a thousand files, and to
+ * make them took most of the tests' time. */
+static const char *base_dir(void)
+{
+	struct statvfs fs;
+
+	return statvfs("/dev/shm", &fs) == 0 &&
+			       fs.f_bavail * (uint64_t)fs.f_frsize >=
+				       MEMORY_FREE_BYTES
+		       ? "/dev/shm"
+		       : "/tmp";
+}
+
 static void make_dir(struct pgtest *p)
 {
 	struct passwd *pw = getpwnam("postgres");
 
-	snprintf(p->dir, sizeof(p->dir), "/tmp/pgt.XXXXXX");
+	snprintf(p->dir, sizeof(p->dir), "%s/pgt.XXXXXX", base_dir());
 	if (mkdtemp(p->dir) == NULL)
 		die("mkdtemp: %s", strerror(errno));
 	if (geteuid() == 0 &&

@@ -1,8 +1,9 @@
 /*
  * pgtest.h - a throw-away PostgreSQL for tests.
  *
- * A cluster of its own in a fresh directory below /tmp, copied from the one
- * that tests/lib/cluster.sh has made, if it has: Unix socket only, no fsync.  As root it runs under the user postgres.  Any failure ends the test
+ * A cluster of its own in a fresh directory of /dev/shm or /tmp, copied from
+ * the one that tests/lib/cluster.sh has made, if it has: Unix socket only, no
+ * fsync.  As root it runs under the user postgres.  Any failure ends the test
  * program with words, because there is nothing to test without it.  It is also
  * stopped when the program ends or is killed.  Forked tests (libcheck's) may
  * stop and start it; what they start ends with them, so a fixture that begins

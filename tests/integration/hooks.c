@@ -92,6 +92,14 @@ void hook_delete(const char *key, const struct hook *h)
 	ask("DELETE", key, target(h, ""), "");
 }
 
+void key_delete(const char *key, const char *key_id)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/api/keys/%s", key_id);
+	ask("DELETE", key, path, "");
+}
+
 int64_t hook_deliveries(const struct hook *h, const char *state)
 {
 	return sql_num(d->conninfo,

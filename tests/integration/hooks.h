@@ -28,6 +28,7 @@ void hook_post(const char *key, const struct hook *h, const char *more,
 	       const char *json);
 void hook_patch(const char *key, const struct hook *h, const char *json);
 void hook_delete(const char *key, const struct hook *h);
+void key_delete(const char *key, const char *key_id);
 /* In the database: deliveries in that state, calls made. */
 int64_t hook_deliveries(const struct hook *h, const char *state);
 int64_t hook_attempts(const struct hook *h);

@@ -27,6 +27,16 @@ const struct cron_job CRON_JOBS[] = {
 	  .missed = CRON_ONCE, .lock = 823401102004,
 	  .limit_ms = 10 * MINUTE_MS, .fn = cron_trim_runs,
 	  .summary = "forgets runs of jobs after 90 days" },
+	{ .name = "keys_expiring", .schedule = "*/15 * * * *", .zone = "UTC",
+	  .missed = CRON_ONCE, .lock = 823401102005,
+	  .limit_ms = 5 * MINUTE_MS, .fn = cron_tell_expiring,
+	  .summary = "tells webhooks of keys that expire within 7 days, and "
+		     "within one" },
+	{ .name = "webhooks", .schedule = "47 * * * *", .zone = "UTC",
+	  .missed = CRON_ONCE, .lock = 823401102006,
+	  .limit_ms = 10 * MINUTE_MS, .fn = cron_keep_webhooks,
+	  .summary = "ends deliveries whose task was cancelled, forgets those "
+		     "of 30 days ago" },
 	{ .name = NULL },
 };
 /* clang-format on */

@@ -22,6 +22,7 @@
 #define STATEMENT_MS  15000
 #define LOOKS         3 /* after a notification, see claim.c */
 #define WATCH_SOON_MS 50
+#define TURN_MS       2
 #define RECOVERIES    3 /* after a death, see watch.c */
 
 /* The decider speaks once for each outage. */
@@ -41,6 +42,15 @@ void runner_worked(struct runner *r)
 
 /* ---- what wakes it ---- */
 
+/* One runner is enough for a task that comes alone; the others look a moment
+ * later, for it may be full. */
+static void claim_soon(struct runner *r)
+{
+	step_at(&r->claim, r->o.number == 0
+				   ? STEP_NOW
+				   : tl_mono_ms() + r->o.number * TURN_MS);
+}
+
 /* Someone of this host sent tasks, or a runner died. */
 static void on_wake(evutil_socket_t fd, short events, void *arg)
 {
@@ -52,7 +62,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 	(void)fd;
 	(void)events;
 	if (sends != r->sends_seen)
-		step_at(&r->claim, STEP_NOW);
+		claim_soon(r);
 	if (deaths != r->deaths_seen) {
 		r->recoveries = RECOVERIES;
 		step_at(&r->watch, STEP_NOW);
@@ -68,7 +78,7 @@ static void on_notified(void *arg)
 
 	r->looks = LOOKS;
 	r->rules_mono_ms = 0;
-	step_at(&r->claim, STEP_NOW); /* first: most notifications are sends */
+	claim_soon(r); /* first: most notifications are sends */
 	step_at(&r->watch, tl_mono_ms() + WATCH_SOON_MS);
 }
 

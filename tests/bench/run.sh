@@ -4,7 +4,8 @@
 #	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
 #
 # Parts: start speed batch decide memory streams syscalls instructions import
-# (default all of these), and reads: reads.sh, with a larger database of its own.
+# (default all of these), and two with a database of their own: reads (reads.sh)
+# and tasks (tasks.sh).
 # The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
 # starts it with one worker and everything on.  Absolute figures drift from
 # machine to machine, the ratio to stock evhttp of the same rounds holds.
@@ -375,6 +376,9 @@ part_import() {
 }
 
 export TALLY_DATADIR="$source/db"
+if [ "$only" = tasks ]; then
+	exec "$source/tests/bench/tasks.sh" --rounds "$rounds"
+fi
 if [ "$only" = reads ]; then
 	exec "$source/tests/bench/reads.sh" --rounds "$rounds" \
 		--seconds "$seconds"
@@ -419,6 +423,12 @@ if wants reads; then
 	judge "overview, keys, history: rounds over 3 ms at p95" \
 		"$(sed -n 's/^rounds over.*: \([0-9]*\) of.*/\1/p' \
 			"$tmp/reads.out")" rounds '<=' $((rounds / 2))
+fi
+if wants tasks; then
+	say "tasks"
+	BENCH_BUILD=. "$source/tests/bench/tasks.sh" --rounds "$rounds" |
+		tee "$tmp/tasks.out" || true
+	grep -E ' (good|MISSED)$' "$tmp/tasks.out" >>"$table"
 fi
 say "table"
 cat "$table"

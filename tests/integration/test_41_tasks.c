@@ -229,7 +229,7 @@ START_TEST(higher_priority_goes_first_and_delays_are_kept)
 	bus_up("runner.count=1", "runner.tasks=1");
 	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, paused_at)"
 		     " VALUES ('selftest', now())");
-	late = send("", "\"delay_ms\": 400, \"priority\": 9");
+	late = send("", "\"delay_ms\": 1500, \"priority\": 9");
 	low = send("", "\"priority\": -5");
 	high = send("", "\"priority\": 5");
 
@@ -247,7 +247,7 @@ START_TEST(higher_priority_goes_first_and_delays_are_kept)
 		sql_num(db,
 			"SELECT count(*) FROM tallyd.task_attempt"
 			" WHERE task_id = %lld"
-			"   AND started_at >= created_at + INTERVAL '399 ms'",
+			"   AND started_at >= created_at + INTERVAL '1000 ms'",
 			(long long)late),
 		1);
 }

@@ -65,7 +65,8 @@ export function addressOf(path: string, input: { path?: unknown, query?: unknown
   for (const [name, value] of Object.entries((input.query ?? {}) as Record<string, unknown>)) {
     if (value !== undefined && value !== null && value !== '') query.set(name, String(value))
   }
-  return query.size > 0 ? `${filled}?${query}` : filled
+  const text = query.toString()
+  return text === '' ? filled : `${filled}?${text}`
 }
 
 export function nextCursor(link: string | null): string | null {

@@ -111,6 +111,16 @@ static bool leads(struct daemon *of)
 	return yes;
 }
 
+/* Somebody has asked for the lead and not got it. */
+static bool somebody_follows(void)
+{
+	return sql_num(d->conninfo,
+		       "SELECT count(*) FROM pg_stat_activity WHERE query LIKE "
+		       "'SELECT pg_try_advisory_lock(%lld)' AND pid <> %lld "
+		       "AND state = 'idle'",
+		       LEAD_LOCK, (long long)lead_pid()) > 0;
+}
+
 static struct daemon *second_on_the_database(void)
 {
 	struct daemon *two = daemon_new(NULL, DAEMON_SETTINGS(ONE));
@@ -129,7 +139,8 @@ START_TEST(one_host_leads_and_the_other_takes_over)
 	up(ONE);
 	led();
 	two = second_on_the_database();
-	WAIT_UNTIL(leads(d));
+	WAIT_UNTIL(somebody_follows());
+	ck_assert(somebody_follows());
 	first = lead_pid();
 	ask("change_log");
 	WAIT_UNTIL(count("change_log", "done") == 1);
@@ -145,6 +156,8 @@ START_TEST(one_host_leads_and_the_other_takes_over)
 
 	/* back again it follows, until the other dies at once */
 	fixture_again();
+	WAIT_UNTIL(somebody_follows());
+	ck_assert(somebody_follows());
 	ask("change_log");
 	WAIT_UNTIL(count("change_log", "done") == 3);
 	ck_assert(leads(two) && !leads(d));

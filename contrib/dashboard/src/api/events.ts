@@ -9,8 +9,9 @@ import { Fault, faultOfReply, networkFault } from './fault.ts'
 import { SseParser, type ServerEvent } from './sse.ts'
 
 const BACKOFF_MS = [1000, 2000, 5000, 10000, 30000]
-/* The server's heartbeat is far shorter: then the line is dead. */
-const SILENCE_MS = 60000
+/* The server's heartbeat is shorter unless its operator wished otherwise: then
+ * the line is dead.  Each time that was assumed, it is twice as long. */
+const SILENCE_MS = 60000, SILENCE_MAX_MS = 2 * 3600 * 1000
 
 export interface EventHandlers {
   token(): string | null
@@ -28,6 +29,7 @@ export class EventStream {
   #lastId: string | null = null
   #failures = 0
   #wishMs = 0
+  #silenceMs = SILENCE_MS
   #timer = 0
 
   constructor(handlers: EventHandlers) {
@@ -78,7 +80,10 @@ export class EventStream {
     let silence = 0
     const heard = () => {
       clearTimeout(silence)
-      silence = window.setTimeout(() => void reader.cancel().catch(() => {}), SILENCE_MS)
+      silence = window.setTimeout(() => {
+        this.#silenceMs = Math.min(2 * this.#silenceMs, SILENCE_MAX_MS)
+        void reader.cancel().catch(() => {})
+      }, this.#silenceMs)
     }
     try {
       for (;;) {

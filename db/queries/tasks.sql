@@ -103,3 +103,11 @@ VALUES (:task_id, :attempt, :pid);
 -- And ends.
 UPDATE tallyd.task_selftest SET ended_at = clock_timestamp()
  WHERE task_id = :task_id AND attempt = :attempt;
+
+-- name: task_depth :one
+-- How many tasks are ready and how many wait for their time; counts no
+-- further than :max.
+SELECT (SELECT count(*) FROM (SELECT FROM tallyd.task t
+		WHERE t.state = 0 LIMIT :max::int8) r) AS "ready!",
+       (SELECT count(*) FROM (SELECT FROM tallyd.task t
+		WHERE t.state = 1 LIMIT :max::int8) w) AS "delayed!";

@@ -144,6 +144,7 @@ struct runner {
 	bool in_doubt; /* a claim was lost on its way: it may have been made */
 	bool failing;  /* said so */
 	uint64_t register_mono_ms, expire_mono_ms, rules_mono_ms, keep_mono_ms;
+	uint64_t depth_mono_ms;
 	struct limits limits;
 	bool draining, dropping;
 	void (*drained)(void *arg);

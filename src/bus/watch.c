@@ -19,6 +19,8 @@
 
 #define WATCH_MS        1000
 #define FAILED_AGAIN_MS 500
+#define DEPTH_MS        10000
+#define DEPTH_MAX       1000000
 #define RULES_MS        5000
 #define EXPIRE_MS       30000
 #define REGISTER_MS     3600000
@@ -245,6 +247,23 @@ static enum tl_status look_at_hosts(struct runner *r, struct tl_arena *a,
 
 /* ---- the round ---- */
 
+/* For metrics, by one runner of the host. */
+static enum tl_status read_depth(struct runner *r, struct tl_arena *a,
+				 struct tl_err *err)
+{
+	struct shm_head *h = r->o.shm->head;
+	struct q_task_depth_row row;
+	enum tl_status st = q_task_depth(pg_pool_pg(r->pool), DEPTH_MAX, a,
+					 &row, err);
+
+	if (st != TL_OK)
+		return st;
+	atomic_store(&h->tasks_ready, (uint64_t)row.ready);
+	atomic_store(&h->tasks_delayed, (uint64_t)row.delayed);
+	r->depth_mono_ms = tl_mono_ms() + DEPTH_MS;
+	return TL_OK;
+}
+
 static enum tl_status read_rules(struct runner *r, struct tl_arena *a,
 				 struct tl_err *err)
 {
@@ -278,6 +297,8 @@ static enum tl_status round_of(struct runner *r, struct tl_arena *a,
 		st = look_at_dead(r, a, err);
 	if (st == TL_OK && now >= r->expire_mono_ms)
 		st = look_at_hosts(r, a, err);
+	if (st == TL_OK && r->o.number == 0 && now >= r->depth_mono_ms)
+		st = read_depth(r, a, err);
 	return st;
 }
 

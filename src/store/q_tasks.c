@@ -566,3 +566,36 @@ enum tl_status q_task_selftest_end(struct pg *pg,
 
 	return pg_exec(pg, &task_selftest_end_statement, params, affected_r, err);
 }
+
+static const uint32_t task_depth_oids[] = { 20 };
+static const struct pg_column task_depth_columns[] = {
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_task_depth_row, ready) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_task_depth_row, delayed) },
+};
+static const struct pg_statement task_depth_statement = {
+	.name = "task_depth",
+	.sql =
+		"SELECT (SELECT count(*) FROM (SELECT FROM tallyd.task t\n"
+		"\t\tWHERE t.state = 0 LIMIT $1::int8) r) AS \"ready!\",\n"
+		"       (SELECT count(*) FROM (SELECT FROM tallyd.task t\n"
+		"\t\tWHERE t.state = 1 LIMIT $1::int8) w) AS \"delayed!\"",
+	.param_oids = task_depth_oids,
+	.n_params = 1,
+	.columns = task_depth_columns,
+	.n_columns = 2,
+	.row_bytes = sizeof(struct q_task_depth_row),
+};
+
+enum tl_status q_task_depth(struct pg *pg,
+		int64_t max,
+		struct tl_arena *arena, struct q_task_depth_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_INT8, .i8 = max },
+	};
+
+	return pg_one(pg, &task_depth_statement, params, arena, row_r, err);
+}

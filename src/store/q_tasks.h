@@ -296,4 +296,17 @@ enum tl_status q_task_selftest_end(struct pg *pg,
 		const struct q_task_selftest_end_params *p,
 		uint64_t *affected_r, struct tl_err *err) TL_MUST_CHECK;
 
+struct q_task_depth_row {
+	int64_t ready;
+	int64_t delayed;
+};
+/*
+ * How many tasks are ready and how many wait for their time; counts no
+ * further than :max.
+ */
+enum tl_status q_task_depth(struct pg *pg,
+		int64_t max,
+		struct tl_arena *arena, struct q_task_depth_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 #endif

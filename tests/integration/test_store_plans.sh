@@ -98,6 +98,8 @@ task_expire flush_node        one row for each start of a machine
 task_page task_pkey           newest first, ends with the page
 task_dead_page task_dead_task_id_idx newest first, ends with the page
 queue_page task               counts, for an operator
+task_depth task               counts, up to a bound, every 10 s
+task_depth task_delayed_idx   counts, up to a bound, every 10 s
 usage_totals api_keys         counts, kept by the route for 20 times their time
 usage_totals users            counts, kept by the route for 20 times their time
 '

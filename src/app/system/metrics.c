@@ -342,6 +342,13 @@ static void gauges(struct req *req, const struct shm *s, struct tl_buf *b)
 		    "tallyd_build_info{version=\"" PACKAGE_VERSION "\"} 1\n");
 	gauge(b, "tallyd_http_connections", "Open connections.",
 	      shm_counter_sum(s, SHM_C_CONNECTIONS_OPEN_DELTA));
+	family(b, "tallyd_tasks", "gauge",
+	       "Tasks of the database by what they wait for, counted every 10 "
+	       "s and up to a million.");
+	tl_buf_addf(b, "tallyd_tasks{state=\"ready\"} %" PRIu64 "\n",
+		    atomic_load(&h->tasks_ready));
+	tl_buf_addf(b, "tallyd_tasks{state=\"delayed\"} %" PRIu64 "\n",
+		    atomic_load(&h->tasks_delayed));
 	gauge(b, "tallyd_tasks_running", "Tasks that runners have in hand.",
 	      tasks_running(s));
 	gauge(b, "tallyd_streams", "Open streams of events.",

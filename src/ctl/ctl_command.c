@@ -235,6 +235,28 @@ static const struct ctl_arg usage_args[] = {
 	{ "csv", CTL_ARG_FLAG, NULL, false, "comma-separated, RFC 4180" },
 	{ 0 },
 };
+static const struct ctl_arg webhook_list_args[] = {
+	{ "text", CTL_ARG_OPTIONAL, "TEXT", false,
+	  "part of e-mail, description or URL; default: all" },
+	{ 0 },
+};
+static const struct ctl_arg webhook_replay_args[] = {
+	{ "webhook", CTL_ARG_WORD, "WEBHOOK-ID", true, "see 'webhook list'" },
+	{ "delivery", CTL_ARG_TEXT, "DELIVERY-ID", false, "this one" },
+	{ "since", CTL_ARG_TEXT, "TIME", false,
+	  "all that failed or was skipped since then" },
+	{ 0 },
+};
+static const struct ctl_arg webhook_verify_args[] = {
+	{ "secret_file", CTL_ARG_WORD, "SECRET-FILE", true, "whsec_..." },
+	{ "body", CTL_ARG_WORD, "BODY-FILE|-", true, "as it was received" },
+	{ "id", CTL_ARG_TEXT, "TEXT", false, "header webhook-id" },
+	{ "timestamp", CTL_ARG_TEXT, "TEXT", false,
+	  "header webhook-timestamp" },
+	{ "signature", CTL_ARG_TEXT, "TEXT", false,
+	  "header webhook-signature" },
+	{ 0 },
+};
 static const struct ctl_arg migrate_up_args[] = {
 	{ "to", CTL_ARG_NUMBER, "N", false, "highest to apply; default: all" },
 	{ 0 },
@@ -336,6 +358,12 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  false },
 	{ "usage", usage_args, "what a user has used, day by day",
 	  CTL_DATABASE, false },
+	{ "webhook list", webhook_list_args, "endpoints of all users",
+	  CTL_DATABASE, false },
+	{ "webhook replay", webhook_replay_args,
+	  "send what did not arrive once more", CTL_DATABASE, false },
+	{ "webhook verify", webhook_verify_args,
+	  "which part of a signature is wrong?", CTL_NOTHING, false },
 	{ "backup", backup_args, "database and segment in one file",
 	  CTL_DATABASE, false },
 	{ "restore", restore_args, "a backup becomes the database",

@@ -28,7 +28,7 @@
 #define LEAD_LOCK      823401102000 /* never changed: hosts of all releases */
 #define LEAD_CHANNEL   "tallyd_cron"
 /* The processor belongs to those who begin to serve. */
-#define START_MS 300
+#define START_S 1
 
 struct scheduler {
 	struct proc *p;
@@ -136,7 +136,7 @@ static void on_stop(struct proc *p, bool graceful)
 
 int scheduler_main(struct proc *p)
 {
-	const struct timeval soon = { .tv_usec = START_MS * 1000 };
+	const struct timeval soon = { .tv_sec = START_S };
 	struct scheduler s = { .p = p };
 	struct tl_err err;
 	int code;

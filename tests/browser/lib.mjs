@@ -59,6 +59,7 @@ export class Visitor {
 		const v = new Visitor();
 
 		v.faults = [];
+		v.loading = new Set();
 		v.context = await browser.newContext({
 			baseURL: URL_BASE,
 			viewport: { width: 1280, height: 900 },
@@ -95,7 +96,11 @@ export class Visitor {
 				this.faults.push(`from elsewhere: ${url}`);
 			if (/codexible_[0-9a-z]/.test(url))
 				this.faults.push(`a key in an address: ${url}`);
+			if (!url.endsWith('/api/events')) // it never ends
+				this.loading.add(rq);
 		});
+		this.page.on('requestfinished', (rq) => this.loading.delete(rq));
+		this.page.on('requestfailed', (rq) => this.loading.delete(rq));
 	}
 
 	async leave() {
@@ -144,12 +149,19 @@ export class Visitor {
 		await this.page.goto(path);
 	}
 
-	// Nothing is being loaded any more.
+	// Nothing is being loaded any more, nor is about to be.
 	async settles() {
-		await eventually(() => this.page.evaluate(() =>
-			document.querySelector('main h1') !== null &&
-			document.querySelector('[aria-busy="true"]') === null),
-		'the page settles');
+		let quiet = 0;
+
+		await eventually(async () => {
+			const still = this.loading.size === 0
+				&& await this.page.evaluate(() =>
+					document.querySelector('main h1') !== null &&
+					document.querySelector('[aria-busy="true"]') === null);
+
+			quiet = still ? quiet + 1 : 0;
+			return quiet === 3;
+		}, 'the page settles');
 	}
 
 	async at(path) {
@@ -209,7 +221,7 @@ export async function eventually(fn, what) {
 		}
 		if (Date.now() > end)
 			assert.fail(`${what}: not within ${PATIENCE_MS} ms (${last})`);
-		await sleep(50);
+		await sleep(30);
 	}
 }
 

@@ -11,6 +11,18 @@ function order(what, how) {
 	assert.equal(done.status, 0, `${what} ${how}: ${done.stdout}${done.stderr}`);
 }
 
+// Where processes starve, an answer may be to try again; nothing else may.
+async function charge(key, cost) {
+	let answer;
+
+	for (let i = 0; i < 10; i++) {
+		answer = await call(key, `/api/gate?cost=${cost}`);
+		if (answer.headers.get('x-tally-reason') !== 'busy') break;
+	}
+	assert.equal(answer.status, 200, `${answer.headers
+		.get('x-tally-reason')} ${JSON.stringify(answer.body)}`);
+}
+
 async function databaseAway(come) {
 	const user = await makeUser('patient');
 	const v = await come({ key: user.key });
@@ -20,10 +32,7 @@ async function databaseAway(come) {
 	order('database', 'stop');
 	try {
 		// charges go on, and are seen
-		const charged = await call(user.key, '/api/gate?cost=5');
-
-		assert.equal(charged.status, 200, `${charged.headers
-			.get('x-tally-reason')} ${JSON.stringify(charged.body)}`);
+		await charge(user.key, 5);
 		await eventually(async () => await v.page.getByTestId('balance')
 			.getAttribute('data-value') === '245', 'five less');
 		await v.choose('Range', '30 days');
@@ -81,6 +90,6 @@ async function daemonAway(come) {
 }
 
 export default [
-	['outage', 'the database is away', databaseAway],
 	['outage', 'the daemon is away', daemonAway],
+	['outage', 'the database is away', databaseAway],
 ];

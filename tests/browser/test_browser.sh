@@ -57,7 +57,7 @@ gone() {
 	while kill -0 "$1" 2>/dev/null; do sleep 0.02; done
 }
 ready() {
-	until curl -fso /dev/null --max-time 2 "$TALLYD_URL/health"; do sleep 0.05; done
+	until curl -fso /dev/null --max-time 2 "$TALLYD_URL/health?ready=1"; do sleep 0.05; done
 }
 case "$1 $2" in
 "database stop")

@@ -320,23 +320,6 @@ static int64_t next_local(const struct tally_cron *c, int64_t l)
 	return INT64_MAX;
 }
 
-/* The latest that the local clock has shown, up to t. */
-static int64_t local_reached(const struct tally_zone *z, int64_t t)
-{
-	int64_t from = t - 2 * TALLY_ZONE_OFFSET_MAX_S, until;
-	int64_t reached = INT64_MIN;
-
-	while (from <= t) {
-		int32_t offset = tally_zone_offset(z, from, &until);
-		int64_t last = until <= t ? until - 1 : t;
-
-		if (last + offset > reached)
-			reached = last + offset;
-		from = until <= t ? until : t + 1;
-	}
-	return reached;
-}
-
 /* The first moment when the local clock shows l or later, at a whole minute. */
 static int64_t moment_of(const struct tally_zone *z, int64_t l)
 {
@@ -357,9 +340,11 @@ static int64_t moment_of(const struct tally_zone *z, int64_t l)
 int64_t tally_cron_next(const struct tally_cron *c, const struct tally_zone *z,
 			int64_t after)
 {
-	int64_t l = floor_div(local_reached(z, after), 60) * 60 + 60;
-	int64_t t;
+	int64_t until, l, t;
 
+	l = after + tally_zone_offset(z, after, &until);
+	l = floor_div(l, 60) * 60 + 60;
+	/* In an hour that comes a second time, what fits has been. */
 	while ((t = moment_of(z, next_local(c, l))) <= after)
 		l += 60;
 	return t;

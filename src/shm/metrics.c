@@ -22,6 +22,8 @@ static const char *const names[] = {
 	"tasks_claimed", "task_attempts_completed", "task_attempts_failed",
 	"task_attempts_expired", "task_attempts_cancelled",
 	"task_attempts_lost", "tasks_dead", "task_results_stale",
+	"webhook_calls_delivered", "webhook_calls_again",
+	"webhook_calls_failed",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == SHM_C_COUNT,
 	       "a counter without a name");

@@ -50,6 +50,8 @@ enum shm_counter {
 	SHM_C_TASKS_CANCELLED, SHM_C_TASKS_LOST,
 	SHM_C_TASKS_DEAD,  /* ended without success */
 	SHM_C_TASKS_STALE, /* results that came too late to count */
+	/* calls of webhooks by outcome */
+	SHM_C_WEBHOOKS_DELIVERED, SHM_C_WEBHOOKS_AGAIN, SHM_C_WEBHOOKS_FAILED,
 	SHM_C_COUNT
 };
 _Static_assert(SHM_C_COUNT <= SHM_COUNTER_REASONS, "the page is full");

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "hooks.h"
 #include "base/mem.h"
+#include "hooks.h"
 #include "net/signature.h"
 
 #define db d->conninfo
@@ -154,6 +154,9 @@ START_TEST(test_event_arrives_signed)
 	ck_assert_pstr_eq(json_str(&r, "0.log.0.response.headers.x-request-id"),
 			  "r0");
 	ck_assert_ptr_null(strstr(r.body, "et-cookie"));
+	client_get(c, "/metrics", NULL, &r);
+	ck_assert_ptr_nonnull(strstr(r.body, "tallyd_webhook_calls_total"
+					     "{outcome=\"delivered\"} 1\n"));
 }
 END_TEST
 

@@ -138,6 +138,13 @@ static const struct row rows[] = {
 	  "Tasks that ended without success." },
 	{ SHM_C_TASKS_STALE, "tallyd_task_results_stale_total", NULL,
 	  "Results of attempts that did not count any more." },
+	{ SHM_C_WEBHOOKS_DELIVERED, "tallyd_webhook_calls_total",
+	  "outcome=\"delivered\"",
+	  "Calls of webhooks, by outcome; again: there will be another." },
+	{ SHM_C_WEBHOOKS_AGAIN, "tallyd_webhook_calls_total",
+	  "outcome=\"again\"", NULL },
+	{ SHM_C_WEBHOOKS_FAILED, "tallyd_webhook_calls_total",
+	  "outcome=\"failed\"", NULL },
 };
 /* clang-format on */
 

@@ -211,6 +211,17 @@ static enum tl_status note(struct call *c, struct tl_err *err)
 	return q_webhook_attempted(c->t->pg, &p, a, &row, err);
 }
 
+static void count(const struct call *c)
+{
+	static const enum shm_counter counters[] = {
+		[OUT_DELIVERED] = SHM_C_WEBHOOKS_DELIVERED,
+		[OUT_AGAIN] = SHM_C_WEBHOOKS_AGAIN,
+		[OUT_FAILED] = SHM_C_WEBHOOKS_FAILED,
+	};
+
+	shm_count(c->t->shm, counters[c->outcome], 1);
+}
+
 /* What the task says of it to the bus. */
 static enum tl_status end(struct call *c, struct tl_err *err)
 {
@@ -238,6 +249,7 @@ static enum tl_status call(struct call *c, struct tl_err *err)
 		return st;
 	}
 	judge(c, err);
+	count(c);
 	st = note(c, err);
 	return st == TL_OK ? end(c, err) : st;
 }

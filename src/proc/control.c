@@ -51,9 +51,10 @@ static void on_status(void *arg, struct ctl_call *call)
 	const struct conf *conf = m->crew->conf;
 
 	doc_set(a, d, "state",
-		text(a, m->stop != STOP_NO ? "stopping"
-			: m->reloading     ? "reloading"
-					   : "running"));
+		text(a, m->stop != STOP_NO  ? "stopping"
+			: m->reloading      ? "reloading"
+			: !m->crew->serving ? "starting"
+					    : "running"));
 	doc_set(a, d, "version", text(a, PACKAGE_VERSION));
 	doc_set(a, d, "pid", doc_int(a, getpid()));
 	doc_set(a, d, "uptime_ms",

@@ -388,10 +388,11 @@ static enum tl_status start(struct master *m, struct tl_err *err)
 	/* A fresh segment needs its baselines before the first request. */
 	if (st == TL_OK && !m->trusted)
 		st = await_crew(m, kind_find("flusher"), err);
-	if (st == TL_OK)
-		st = await_crew(m, NULL, err);
+	/* Whoever got an answer of a worker may ask tallyctl next. */
 	if (st == TL_OK)
 		st = control_open(m, err);
+	if (st == TL_OK)
+		st = await_crew(m, NULL, err);
 	if (st == TL_OK)
 		st = write_pid_file(m, err);
 	if (st != TL_OK)

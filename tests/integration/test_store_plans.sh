@@ -63,6 +63,11 @@ SELECT g, 'failed', 1, 'n' || g % 5, 'q' || g % 3, '', '{}', NULL, 0, 3, 1,
        false, 1, NULL, now(), now() + g % 2 * INTERVAL '7 days', 'e'
   FROM generate_series(1, 20000) g;
 INSERT INTO tallyd.task_selftest SELECT g, 1, 1 FROM generate_series(1, 20000) g;
+INSERT INTO tallyd.cron_jobs (job, decided_until)
+SELECT 'j' || g, now() FROM generate_series(1, 10) g;
+INSERT INTO tallyd.cron_runs (job, slot, outcome)
+SELECT 'j' || g % 10, now() - g * INTERVAL '1 minute', 'done'
+  FROM generate_series(1, 20000) g;
 INSERT INTO webhook_endpoints (webhook_id, user_id, url, events, secret)
 SELECT md5('w' || g)::uuid, md5('u' || g)::uuid, 'https://h/', '{*}',
        decode(repeat('00', 32), 'hex')
@@ -93,6 +98,11 @@ fi
 # statement, what is read from end to end, why that is all right
 allowed='
 audit_page audit_log_pkey     newest first, ends with the page
+cron_asked cron_runs_asked_key the index holds one row a job at most
+cron_begin cron_runs_open_idx the index holds what is asked for or runs
+cron_finish cron_runs_open_idx the index holds what is asked for or runs
+cron_history cron_runs_pkey   newest first, ends with the page
+cron_lost cron_runs_open_idx  the index holds what is asked for or runs
 key_list api_keys_created_at_idx newest first, ends with the page
 task_expire flush_node        one row for each start of a machine
 task_page task_pkey           newest first, ends with the page
@@ -103,7 +113,7 @@ task_depth task_delayed_idx   counts, up to a bound, every 10 s
 usage_totals api_keys         counts, kept by the route for 20 times their time
 usage_totals users            counts, kept by the route for 20 times their time
 '
-small='^(plans|limits|instance|task_queue|task_definition)$'
+small='^(plans|limits|instance|task_queue|task_definition|cron_jobs)$'
 
 # "statement table-or-index" of each scan without a condition
 wide=$(printf '%s\n' "$plans" | awk -v small="$small" '

@@ -63,11 +63,12 @@ SELECT CASE WHEN EXISTS (SELECT FROM changed) THEN 'changed'
 	    ELSE 'no_user' END AS "outcome!";
 
 -- name: audit_page :many
--- The newest entries that hold :q in any of their texts, without regard to
--- case.
-SELECT a.ts, a.actor, a.action, a.target, a.details
+-- The newest entries before that one that hold :q in any of their texts,
+-- without regard to case.
+SELECT a.id, a.ts, a.actor, a.action, a.target, a.details
   FROM audit_log a
- WHERE position(lower(:q::text) IN lower(concat_ws(' ', a.actor, a.action,
+ WHERE a.id < :before::int8
+   AND position(lower(:q::text) IN lower(concat_ws(' ', a.actor, a.action,
 	a.target, a.details))) > 0
  ORDER BY a.id DESC
  LIMIT :max::int8;

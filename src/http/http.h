@@ -202,6 +202,8 @@ struct http_cursor { /* of lists in order (at_us, id), newest first */
 };
 void req_reply_list(struct req *req, const struct doc *array,
 		    const struct http_cursor *next);
+/* The same Link for a list inside an object; the route names it in .headers. */
+void req_link_next(struct req *req, const struct http_cursor *next);
 /* The `cursor` parameter as it was handed on; opaque to clients (base64url).
  * TL_INVALID: it is not one of ours. */
 enum tl_status http_cursor_parse(struct tl_str text, struct http_cursor *c_r,

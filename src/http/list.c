@@ -90,7 +90,7 @@ static void add_parameters(struct req *req, struct tl_buf *b)
 	}
 }
 
-static void add_link(struct req *req, const struct http_cursor *next)
+void req_link_next(struct req *req, const struct http_cursor *next)
 {
 	char cursor[HTTP_CURSOR_TEXT_MAX];
 	struct tl_buf b;
@@ -180,7 +180,7 @@ void req_reply_list(struct req *req, const struct doc *array,
 	same = http_etag_matches(req, tl_buf_str(&p->body));
 	req_header_add(req, "Cache-Control", "private, no-cache");
 	if (next != NULL)
-		add_link(req, next);
+		req_link_next(req, next);
 	if (same)
 		req_reply_buf(req, 304, (struct tl_str){ NULL, 0 });
 	else

@@ -191,8 +191,10 @@ enum tl_status q_user_change(struct pg *pg,
 	return pg_one(pg, &user_change_statement, params, arena, row_r, err);
 }
 
-static const uint32_t audit_page_oids[] = { 25, 20 };
+static const uint32_t audit_page_oids[] = { 20, 25, 20 };
 static const struct pg_column audit_page_columns[] = {
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_audit_page_row, id) },
 	{ .type = PG_TIMESTAMPTZ,
 	  .offset = offsetof(struct q_audit_page_row, ts_us) },
 	{ .type = PG_TEXT,
@@ -211,16 +213,17 @@ static const struct pg_column audit_page_columns[] = {
 static const struct pg_statement audit_page_statement = {
 	.name = "audit_page",
 	.sql =
-		"SELECT a.ts, a.actor, a.action, a.target, a.details\n"
+		"SELECT a.id, a.ts, a.actor, a.action, a.target, a.details\n"
 		"  FROM audit_log a\n"
-		" WHERE position(lower($1::text) IN lower(concat_ws(' ', a.actor, a.action,\n"
+		" WHERE a.id < $1::int8\n"
+		"   AND position(lower($2::text) IN lower(concat_ws(' ', a.actor, a.action,\n"
 		"\ta.target, a.details))) > 0\n"
 		" ORDER BY a.id DESC\n"
-		" LIMIT $2::int8",
+		" LIMIT $3::int8",
 	.param_oids = audit_page_oids,
-	.n_params = 2,
+	.n_params = 3,
 	.columns = audit_page_columns,
-	.n_columns = 5,
+	.n_columns = 6,
 	.row_bytes = sizeof(struct q_audit_page_row),
 };
 
@@ -231,6 +234,7 @@ enum tl_status q_audit_page(struct pg *pg,
 		struct tl_err *err)
 {
 	const struct pg_param params[] = {
+		{ .type = PG_INT8, .i8 = p->before },
 		{ .type = PG_TEXT, .str = p->q },
 		{ .type = PG_INT8, .i8 = p->max },
 	};

@@ -91,10 +91,12 @@ enum tl_status q_user_change(struct pg *pg,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_audit_page_params {
+	int64_t before;
 	struct tl_str q;
 	int64_t max;
 };
 struct q_audit_page_row {
+	int64_t id;
 	int64_t ts_us;
 	struct tl_str actor;
 	struct tl_str action;
@@ -104,8 +106,8 @@ struct q_audit_page_row {
 	bool details_null;
 };
 /*
- * The newest entries that hold :q in any of their texts, without regard to
- * case.
+ * The newest entries before that one that hold :q in any of their texts,
+ * without regard to case.
  */
 enum tl_status q_audit_page(struct pg *pg,
 		const struct q_audit_page_params *p,

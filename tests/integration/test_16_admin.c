@@ -446,6 +446,30 @@ START_TEST(logs_tell_who_changed_what)
 }
 END_TEST
 
+START_TEST(logs_go_on_where_the_page_before_ended)
+{
+	char target[400] = "/api/admin/logs?q=plan&limit=2";
+	unsigned n;
+
+	up(ADMINS, FREE_RATE);
+	sql_exec(d->conninfo, "INSERT INTO audit_log (actor, action, details) "
+			      "SELECT 'a@test', 'x', 'plan ' || g "
+			      "FROM generate_series(1, 5) g");
+	for (n = 5; n > 0; n -= n > 1 ? 2 : 1) {
+		get(target);
+		want(200);
+		ck_assert_str_eq(json_str(&r, "logs.0.details"),
+				 path("plan %u", n));
+		ck_assert_int_eq(next_page(target), n > 2);
+		/* what is new stands before the first page */
+		sql_exec(d->conninfo, "INSERT INTO audit_log (actor, action, "
+				      "details) VALUES ('a', 'x', 'plan 9')");
+	}
+	get("/api/admin/logs?cursor=nonsense");
+	want_error(400, "bad_request");
+}
+END_TEST
+
 static bool warned_of(const char *email)
 {
 	char *log = daemon_log(d);
@@ -494,5 +518,6 @@ int main(void)
 	tc = fixture_case(s, "always");
 	tcase_add_test(tc, without_the_database_nothing_is_changed);
 	tcase_add_test(tc, logs_tell_who_changed_what);
+	tcase_add_test(tc, logs_go_on_where_the_page_before_ended);
 	return fixture_run(s);
 }

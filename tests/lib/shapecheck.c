@@ -182,10 +182,13 @@ static void status_check(const char *method, const char *target,
 			      "%s %s answered %d, which its description does "
 			      "not list",
 			      method, target, status);
-	if (status == 200 || status == 201)
-		ck_assert_msg((status == 201) ==
-				      ((route->flags & ROUTE_CREATED) != 0),
-			      "%s %s answered %d", method, target, status);
+	if (status >= 200 && status <= 202)
+		ck_assert_msg(
+			(status == 201) ==
+					((route->flags & ROUTE_CREATED) != 0) &&
+				(status == 202) ==
+					((route->flags & ROUTE_ACCEPTED) != 0),
+			"%s %s answered %d", method, target, status);
 }
 
 void shapecheck(const char *method, const char *target, const struct reply *r)

@@ -45,7 +45,8 @@ void admin_override_set(struct req *req);
 void admin_override_remove(struct req *req);
 
 /* admin_logs.c */
-extern const struct shape ADMIN_LOG_LIST_SHAPE, ADMIN_LOGS_SHAPE;
+extern const struct shape ADMIN_LOG_LIST_SHAPE, ADMIN_LOGS_SHAPE,
+	ADMIN_LOGS_HEADERS;
 void admin_logs_list(struct req *req);
 
 /* ---- admin.c: what they share ---- */

@@ -18,6 +18,8 @@ static const struct shape_field list_fields[] = {
 	  "part of any text of an entry, taken literally, in any case" },
 	{ "limit", SHAPE_INT, 0, offsetof(struct keys_page, limit), NONE, 1,
 	  LIST_MAX, NULL, "most entries in the reply; default 100" },
+	{ "cursor", SHAPE_STR, 0, offsetof(struct keys_page, cursor), NONE, 1,
+	  HTTP_CURSOR_TEXT_MAX, NULL, "from the Link of the page before" },
 	{ .name = NULL },
 };
 const struct shape ADMIN_LOG_LIST_SHAPE = {
@@ -44,6 +46,12 @@ static const struct shape_field logs_fields[] = {
 	{ .name = NULL },
 };
 const struct shape ADMIN_LOGS_SHAPE = { "Logs", 0, logs_fields };
+static const struct shape_field header_fields[] = {
+	{ "Link", SHAPE_STR, 0, NONE, NONE, 0, 0, NULL,
+	  "rel=next: the following page; none behind the last one" },
+	{ .name = NULL },
+};
+const struct shape ADMIN_LOGS_HEADERS = { "LogsHeaders", 0, header_fields };
 /* clang-format on */
 
 static const struct doc *view(struct tl_arena *a,
@@ -64,16 +72,21 @@ static const struct doc *view(struct tl_arena *a,
 void admin_logs_list(struct req *req)
 {
 	struct keys_page page = { .limit = LIST_DEFAULT, .text = TL_STR("") };
+	struct http_cursor from, next;
 	struct q_audit_page_params p;
 	struct q_audit_page_row *rows;
 	struct doc *d, *list;
 	enum tl_status st;
 	struct tl_err err;
-	uint32_t n;
+	uint32_t n, i;
 
-	if (!req_query(req, &page))
+	if (!req_query(req, &page) || !keys_page_start(req, &page, &from))
 		return;
-	p = (struct q_audit_page_params){ .q = page.text, .max = page.limit };
+	p = (struct q_audit_page_params){
+		.before = from.at_us, /* the number of an entry: its order */
+		.q = page.text,
+		.max = page.limit + 1, /* is there another page? */
+	};
 	st = q_audit_page(req_pg(req), &p, &req->arena, &rows, &n, &err);
 	if (st != TL_OK) {
 		req_fail_status(req, st, &err);
@@ -81,8 +94,12 @@ void admin_logs_list(struct req *req)
 	}
 	d = doc_object(&req->arena);
 	list = doc_array(&req->arena);
-	for (uint32_t i = 0; i < n; i++)
+	for (i = 0; i < n && i < page.limit; i++) {
 		doc_push(&req->arena, list, view(&req->arena, &rows[i]));
+		next = (struct http_cursor){ .at_us = rows[i].id };
+	}
 	doc_set(&req->arena, d, "logs", list);
+	if (i < n)
+		req_link_next(req, &next);
 	req_reply(req, 200, d);
 }

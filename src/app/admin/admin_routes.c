@@ -71,7 +71,8 @@ const struct route ADMIN_ROUTES[] = {
 	  .summary = "Take a count of one's own away" },
 	{ .id = "listLogs", .methods = HTTP_GET, .path = "/api/admin/logs",
 	  .auth = AUTH_ADMIN, .query = &ADMIN_LOG_LIST_SHAPE,
-	  .out = &ADMIN_LOGS_SHAPE, .handler = admin_logs_list,
+	  .out = &ADMIN_LOGS_SHAPE, .headers = &ADMIN_LOGS_HEADERS,
+	  .handler = admin_logs_list,
 	  .summary = "The audit log, newest first" },
 	{ .path = NULL },
 };

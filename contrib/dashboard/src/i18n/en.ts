@@ -317,6 +317,5 @@ export const en = {
   'log.actor': 'Who',
   'log.action': 'Action',
   'log.target': 'Target',
-  'log.details': 'Details',
-  'log.more': 'Show more'
+  'log.details': 'Details'
 } as const

@@ -318,6 +318,5 @@ export const vi: Table = {
   'log.actor': 'Ai',
   'log.action': 'Hành động',
   'log.target': 'Đối tượng',
-  'log.details': 'Chi tiết',
-  'log.more': 'Hiện thêm'
+  'log.details': 'Chi tiết'
 }

@@ -2,18 +2,12 @@
  * log.tsx - who changed what, newest first.
  */
 import type { JSX } from 'preact'
-import { useState } from 'preact/hooks'
-import { call } from '../../api/client.ts'
+import { callPage } from '../../api/client.ts'
 import type { AuditEntry } from '../../api/types.ts'
 import { t } from '../../i18n/index.ts'
 import { utcTime } from '../../lib/format.ts'
-import { useResource } from '../../state/resource.ts'
-import { Button, Field } from '../../ui/controls.tsx'
-import { Table, TablePlaceholder, type Column } from '../../ui/table.tsx'
-import { Empty, Widget } from '../../ui/widget.tsx'
-import { useSettled } from './list.tsx'
-
-const STEP = 50, MOST = 500 // the API gives no more
+import { Table, type Column } from '../../ui/table.tsx'
+import { ListCard, useList } from './list.tsx'
 
 interface Numbered extends AuditEntry { at: string }
 
@@ -28,22 +22,13 @@ function columns(): Column<Numbered>[] {
 }
 
 export function LogTab(): JSX.Element {
-  const [query, setQuery] = useState(''), [limit, setLimit] = useState(STEP)
-  const q = useSettled(query).trim()
-  const log = useResource(() => call('get', '/api/admin/logs', { query: { q: q || undefined, limit } }), [q, limit], true)
+  const list = useList(async query => {
+    const { data, next } = await callPage('get', '/api/admin/logs', { query })
+    return { data: data.logs, next }
+  })
   return (
-    <Widget title={t('log.title')} area="log" of={log} placeholder={<TablePlaceholder rows={8} />}>
-      {({ logs }) => (
-        <>
-          <div class="search"><Field label={t('log.search')} type="search" value={query} onInput={setQuery} maxLength={100} /></div>
-          {logs.length === 0
-            ? <Empty>{t('list.empty')}</Empty>
-            : <Table caption={t('log.title')} className="table-log" columns={columns()} rows={logs.map((e, i) => ({ ...e, at: `${e.timestamp} ${i}` }))} keyOf={e => e.at} />}
-          {logs.length >= limit && limit < MOST && (
-            <div class="pager"><Button busy={log.loading} onClick={() => setLimit(n => Math.min(MOST, n + STEP))}>{t('log.more')}</Button></div>
-          )}
-        </>
-      )}
-    </Widget>
+    <ListCard title={t('log.title')} area="log" search={t('log.search')} list={list}>
+      {rows => <Table caption={t('log.title')} className="table-log" columns={columns()} rows={rows.map((e, i) => ({ ...e, at: `${e.timestamp} ${i}` }))} keyOf={e => e.at} />}
+    </ListCard>
   )
 }

@@ -251,10 +251,11 @@ bool child_reaped(struct master *m, pid_t pid, int status)
 	shm_slot_reap(m->shm, slot_of(c));
 	if (c->kind->runs_tasks)
 		tell_runners(m);
-	if (is_crash(status) && m->crew != NULL && m->crew->serving &&
-	    m->stop == STOP_NO) {
+	if (is_crash(status) && m->crew != NULL && m->stop == STOP_NO) {
 		m->crash_wanted = true;
-		m->hold = true;
+		/* a start goes on first: the others of a kind may be serving
+		 * already, and a kind that always crashes ends it */
+		m->hold = m->crew->serving;
 	}
 	if (WIFSIGNALED(status) && m->stop != STOP_NO)
 		m->killed_one = true;

@@ -402,7 +402,9 @@ START_TEST(a_revocation_in_doubt_is_refused_until_it_is_known)
 	/* it was not done, and that is found out */
 	WAIT_UNTIL((client_close(c), gate(made_key, "") == 200));
 	want(200);
-	call("DELETE", key_path(made_id, ""), KEY_PRO, NULL);
+	/* each worker has its own connections to make anew */
+	WAIT_UNTIL((call("DELETE", key_path(made_id, ""), KEY_PRO, NULL),
+		    r.status == 200));
 	want(200);
 	gate(made_key, "");
 	want_error(401, "unauthorized");

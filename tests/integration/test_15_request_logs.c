@@ -21,7 +21,7 @@
 
 #define CLIENTS 4
 /* The demo data has rows of its own. */
-#define EMPTY "database.seed_demo=no"
+#define EMPTY      "database.seed_demo=no"
 #define EMPTY_FREE EMPTY, FREE_RATE
 
 static void record(const char *key, const char *body, const char *idem)
@@ -248,6 +248,12 @@ static void settle(int64_t answered)
 	WAIT_UNTIL(requests() >= answered);
 	client_close(c);
 	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	if (rows() >= answered)
+		return;
+	fixture_again(); /* a stop on a slow machine has spooled the last */
+	WAIT_UNTIL(rows() >= answered);
+	client_close(c);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
 }
 
 START_TEST(rows_and_totals_agree_though_workers_are_killed)
@@ -292,7 +298,8 @@ START_TEST(killed_flushers_lose_and_double_no_row)
 	answered = (int64_t)crowd_count(w, 200, -1);
 	settle(answered);
 
-	ck_assert_int_eq(rows(), answered);
+	ck_assert_msg(rows() == answered, "%lld rows of %lld answers:\n%s",
+		      (long long)rows(), (long long)answered, daemon_story(d));
 	ck_assert_int_eq(requests(), answered);
 	ck_assert_int_eq(unequal(), 0);
 	crowd_free(&w);

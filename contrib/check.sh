@@ -115,8 +115,8 @@ run_tests() { # DIR MAKE-ARGUMENTS...
 	local dir=$1 trs
 	shift
 	find "$dir" -name '*.trs' -delete
-	# tests wait for most of their time: for clocks, kills, other processes
-	quiet_make "$dir" -j"$((3 * jobs))" check "$@" >"$dir.check.log" 2>&1
+	# tests wait for half of their time: for clocks, kills, other processes
+	quiet_make "$dir" -j"$((2 * jobs))" check "$@" >"$dir.check.log" 2>&1
 	if [ -z "$(find "$dir" -name '*.trs' -print -quit)" ]; then
 		fail "make check in $dir"
 		tail -n 40 "$dir.check.log"

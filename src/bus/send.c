@@ -40,19 +40,6 @@ enum tl_status bus_payload_read(const struct shape *shape,
 	return st;
 }
 
-static struct tl_str json_text(struct tl_arena *a, const struct doc *d)
-{
-	struct tl_str s;
-	struct tl_buf b;
-
-	tl_buf_init(&b);
-	doc_write(d, DOC_JSON, &b);
-	s.len = b.len;
-	s.ptr = tl_arena_strndup(a, b.ptr, b.len);
-	tl_buf_deinit(&b);
-	return s;
-}
-
 enum tl_status task_send(struct pg *pg, const struct task_send *s,
 			 struct tl_arena *arena, int64_t *id_r,
 			 struct tl_err *err)
@@ -72,7 +59,7 @@ enum tl_status task_send(struct pg *pg, const struct task_send *s,
 		.name = tl_str_c(d->name),
 		.queue = tl_str_c(s->queue != NULL ? s->queue : d->queue),
 		.tenant = s->tenant.ptr != NULL ? s->tenant : TL_STR(""),
-		.payload = json_text(arena, s->payload),
+		.payload = doc_json(arena, s->payload),
 		.singleton_key =
 			s->singleton_key.len > 0 ? &s->singleton_key : NULL,
 		.retry_limit = (int32_t)d->retry_limit,
@@ -110,7 +97,7 @@ enum tl_status event_emit(struct pg *pg, const char *name,
 	st = q_event_insert(pg,
 			    &(struct q_event_insert_params){
 				    .event = tl_str_c(name),
-				    .payload = json_text(arena, payload),
+				    .payload = doc_json(arena, payload),
 				    .names = { b.n, b.names },
 				    .queues = { b.n, b.queues },
 				    .retry_limits = { b.n, b.limits },

@@ -234,3 +234,16 @@ const struct doc *doc_strs(struct tl_arena *a, const struct tl_str *items,
 		doc_push(a, d, doc_str(a, items[i]));
 	return d;
 }
+
+struct tl_str doc_json(struct tl_arena *a, const struct doc *d)
+{
+	struct tl_str s;
+	struct tl_buf b;
+
+	tl_buf_init(&b);
+	doc_write(d, DOC_JSON, &b);
+	s.len = b.len;
+	s.ptr = tl_arena_strndup(a, b.ptr, b.len);
+	tl_buf_deinit(&b);
+	return s;
+}

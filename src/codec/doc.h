@@ -57,6 +57,8 @@ enum tl_status doc_parse(struct tl_arena *a, enum doc_format f,
 			 struct tl_str in, const struct doc **doc_r,
 			 struct tl_err *err) TL_MUST_CHECK;
 void doc_write(const struct doc *d, enum doc_format f, struct tl_buf *out);
+/* As JSON, in the arena. */
+struct tl_str doc_json(struct tl_arena *a, const struct doc *d);
 
 /* NULL when obj is no object or has no such member. */
 const struct doc *doc_get(const struct doc *obj, const char *name);

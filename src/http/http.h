@@ -258,6 +258,8 @@ struct req_profile { /* lives in the request's arena */
 };
 enum tl_status req_profile(struct req *req, const struct req_profile **p_r,
 			   struct tl_err *err) TL_MUST_CHECK;
+/* Who does it, for the audit log.  False: answered. */
+bool req_actor(struct req *req, struct tl_str *email_r);
 /* The same of another key: validate shows the one in its body. */
 enum tl_status http_profile(struct req *req, const struct tl_uuid *key_id,
 			    const struct req_profile **p_r,

@@ -163,3 +163,18 @@ enum tl_status req_profile(struct req *req, const struct req_profile **p_r,
 {
 	return http_profile(req, &req->d.key_id, p_r, err);
 }
+
+bool req_actor(struct req *req, struct tl_str *email_r)
+{
+	const struct req_profile *who;
+	struct tl_err err;
+	enum tl_status st = req_profile(req, &who, &err);
+
+	if (st != TL_OK) {
+		req_fail_status(req, st == TL_NOT_FOUND ? TL_UNAVAILABLE : st,
+				&err);
+		return false;
+	}
+	*email_r = who->email;
+	return true;
+}

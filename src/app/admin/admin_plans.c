@@ -107,7 +107,6 @@ static bool features_text(struct req *req, const struct plan_input *in,
 			  struct tl_str *json_r)
 {
 	const struct doc *rate;
-	struct tl_buf b;
 	int64_t n;
 
 	*json_r = TL_STR("{}");
@@ -125,11 +124,7 @@ static bool features_text(struct req *req, const struct plan_input *in,
 			 "2147483647");
 		return false;
 	}
-	tl_buf_init(&b);
-	doc_write(in->features, DOC_JSON, &b);
-	json_r->ptr = tl_arena_strndup(&req->arena, b.ptr, b.len);
-	json_r->len = b.len;
-	tl_buf_deinit(&b);
+	*json_r = doc_json(&req->arena, in->features);
 	return true;
 }
 

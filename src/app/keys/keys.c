@@ -136,22 +136,6 @@ static void fail_no_key(struct req *req)
 	req_fail(req, 404, "not_found", "there is no such active key");
 }
 
-/* Who does it, for the audit.  False: answered. */
-static bool actor(struct req *req, struct tl_str *email_r)
-{
-	const struct req_profile *who;
-	struct tl_err err;
-	enum tl_status st = req_profile(req, &who, &err);
-
-	if (st != TL_OK) {
-		req_fail_status(req, st == TL_NOT_FOUND ? TL_UNAVAILABLE : st,
-				&err);
-		return false;
-	}
-	*email_r = who->email;
-	return true;
-}
-
 static void insert(struct req *req, const struct tl_uuid *user_id,
 		   const struct key_new *k, struct q_key_insert_params *p,
 		   const char *location)
@@ -211,7 +195,7 @@ void keys_create(struct req *req, const struct tl_uuid *user_id,
 			return;
 		p.metadata = &json;
 	}
-	if (actor(req, &p.actor))
+	if (req_actor(req, &p.actor))
 		insert(req, user_id, k, &p, location);
 }
 
@@ -223,7 +207,7 @@ void keys_rename(struct req *req, const struct tl_uuid *owner)
 	struct tl_err err;
 
 	if (!req_path_uuid(req, "key_id", &p.key_id) ||
-	    !req_body(req, &p.label) || !actor(req, &p.actor))
+	    !req_body(req, &p.label) || !req_actor(req, &p.actor))
 		return;
 	st = q_key_rename(req_pg(req), &p, &req->arena, &renamed, &err);
 	if (st == TL_NOT_FOUND) {
@@ -329,7 +313,7 @@ void keys_revoke(struct req *req, const struct tl_uuid *owner)
 	enum tl_status st;
 	struct tl_err err;
 
-	if (!req_path_uuid(req, "key_id", &p.key_id) || !actor(req, &p.actor))
+	if (!req_path_uuid(req, "key_id", &p.key_id) || !req_actor(req, &p.actor))
 		return;
 	st = revoke(req, &p, &err);
 	if (st == TL_OK)
@@ -351,7 +335,7 @@ void keys_rotate(struct req *req, const struct tl_uuid *owner,
 	struct tl_err err;
 
 	if (!req_path_uuid(req, "key_id", &p.key_id) ||
-	    !req_body(req, &grace_seconds) || !actor(req, &p.actor))
+	    !req_body(req, &grace_seconds) || !req_actor(req, &p.actor))
 		return;
 	secret_make(req, &s);
 	p.digest = secret_digest(&s);

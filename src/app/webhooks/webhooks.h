@@ -52,8 +52,6 @@ void webhooks_deliveries(struct req *req, const struct tl_uuid *owner);
 void webhooks_replay_one(struct req *req, const struct tl_uuid *owner);
 void webhooks_replay_since(struct req *req, const struct tl_uuid *owner);
 /* ---- webhooks_routes.c ---- */
-/* Who does it, for the audit.  False: answered. */
-bool webhooks_actor(struct req *req, struct tl_str *email_r);
 void webhooks_fail_none(struct req *req); /* 404 */
 
 #endif

@@ -113,7 +113,7 @@ static bool replay(struct req *req, struct q_webhook_replay_params *p,
 	struct tl_err err;
 
 	p->max = WEBHOOKS_REPLAY_MAX;
-	if (!webhooks_actor(req, &p->actor))
+	if (!req_actor(req, &p->actor))
 		return false;
 	st = q_webhook_replay(req_pg(req), p, &req->arena, &row, &err);
 	if (st != TL_OK) {

@@ -43,19 +43,6 @@ static struct tl_str clean(struct tl_arena *a, struct tl_str s, size_t max)
 	return out;
 }
 
-static struct tl_str json_text(struct tl_arena *a, const struct doc *d)
-{
-	struct tl_str s;
-	struct tl_buf b;
-
-	tl_buf_init(&b);
-	doc_write(d, DOC_JSON, &b);
-	s.len = b.len;
-	s.ptr = tl_arena_strndup(a, b.ptr, b.len);
-	tl_buf_deinit(&b);
-	return s;
-}
-
 struct tl_str webhook_request_json(struct tl_arena *a,
 				   const struct fetch_request *rq)
 {
@@ -67,7 +54,7 @@ struct tl_str webhook_request_json(struct tl_arena *a,
 		doc_set(a, h, rq->headers[i].name,
 			doc_str(a, tl_str_c(rq->headers[i].value)));
 	doc_set(a, d, "headers", h);
-	return json_text(a, d);
+	return doc_json(a, d);
 }
 
 static const struct doc *kept_headers(struct tl_arena *a,
@@ -125,7 +112,7 @@ struct tl_str webhook_response_json(struct tl_arena *a,
 			doc_str(a, TL_STR("neither JSON nor plain text")));
 	else if (with_body)
 		doc_set(a, d, "body", doc_str(a, clean(a, body, BODY_MAX)));
-	return json_text(a, d);
+	return doc_json(a, d);
 }
 
 uint64_t webhook_retry_after_ms(const struct fetch_reply *reply, int64_t now_s)

@@ -16,21 +16,6 @@
 #define CHECK_TIMEOUT_MS  5000
 #define OVERLAP_DEFAULT_S 86400
 
-bool webhooks_actor(struct req *req, struct tl_str *email_r)
-{
-	const struct req_profile *who;
-	struct tl_err err;
-	enum tl_status st = req_profile(req, &who, &err);
-
-	if (st != TL_OK) {
-		req_fail_status(req, st == TL_NOT_FOUND ? TL_UNAVAILABLE : st,
-				&err);
-		return false;
-	}
-	*email_r = who->email;
-	return true;
-}
-
 void webhooks_fail_none(struct req *req)
 {
 	req_fail(req, 404, "not_found", "there is no such endpoint");
@@ -230,7 +215,7 @@ static void create_handle(struct req *req)
 	int32_t rate, concurrency;
 
 	if (!req_body(req, &in) || !input_ok(req, &in) ||
-	    !webhooks_actor(req, &p.actor))
+	    !req_actor(req, &p.actor))
 		return;
 	rate = (int32_t)in.rate_per_minute;
 	concurrency = (int32_t)in.concurrency;
@@ -256,7 +241,7 @@ static void change_handle(struct req *req)
 
 	if (!req_path_uuid(req, "webhook_id", &p.webhook_id) ||
 	    !req_body(req, &in) || !input_ok(req, &in) ||
-	    !webhooks_actor(req, &p.actor))
+	    !req_actor(req, &p.actor))
 		return;
 	rate = (int32_t)in.rate_per_minute;
 	concurrency = (int32_t)in.concurrency;
@@ -281,7 +266,7 @@ static void delete_handle(struct req *req)
 	struct tl_err err;
 
 	if (!req_path_uuid(req, "webhook_id", &p.webhook_id) ||
-	    !webhooks_actor(req, &p.actor))
+	    !req_actor(req, &p.actor))
 		return;
 	st = q_webhook_delete(req_pg(req), &p, &req->arena, &row, &err);
 	if (done(req, st, &err))
@@ -299,7 +284,7 @@ static void rotate_handle(struct req *req)
 	struct doc *d;
 
 	if (!req_path_uuid(req, "webhook_id", &p.webhook_id) ||
-	    !req_body(req, &overlap_s) || !webhooks_actor(req, &p.actor))
+	    !req_body(req, &overlap_s) || !req_actor(req, &p.actor))
 		return;
 	signature_secret_new(&secret);
 	p.secret = secret_bytes(&secret);
@@ -324,7 +309,7 @@ static void test_handle(struct req *req)
 	struct doc *d;
 
 	if (!req_path_uuid(req, "webhook_id", &p.webhook_id) ||
-	    !webhooks_actor(req, &p.actor))
+	    !req_actor(req, &p.actor))
 		return;
 	st = q_webhook_test(req_pg(req), &p, &req->arena, &row, &err);
 	if (st == TL_OK && row.delivery_id_null) {

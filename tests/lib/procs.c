@@ -165,7 +165,8 @@ uint32_t procs_run(const struct procs_job *j)
 			} else if (pid[i] != 0) {
 				left++;
 			}
-	} while (left > 0 && (j->ms == 0 || tl_mono_ms() < due_mono_ms));
+	} while (left > 0 && (j->ms == 0 || kills < j->kills ||
+			      tl_mono_ms() < due_mono_ms));
 	atomic_store(over, 1);
 	for (i = 0; i < j->n; i++)
 		if (pid[i] != 0)

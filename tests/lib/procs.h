@@ -19,7 +19,9 @@ struct procs_job {
 			      * runs to its end, and again when killed */
 	uint32_t kill_every; /* in about so many turns of 2 ms one is killed
 			      * and started anew; 0 never */
-	uint32_t stop_every; /* the same, stopped for 1 to 9 ms */
+	uint32_t kills;      /* and longer, until so many were killed: a busy
+			      * machine must not make a tame test */
+	uint32_t stop_every; /* as kill_every, stopped for 1 to 9 ms */
 	void (*run)(struct shm *s, uint32_t who, void *arg);
 	void *arg;
 };

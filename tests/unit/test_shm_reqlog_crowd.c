@@ -135,6 +135,7 @@ START_TEST(a_crowd_loses_and_doubles_nothing)
 	struct procs_job job = { .n = WRITERS + 1,
 				 .ms = 4000,
 				 .kill_every = 5,
+				 .kills = 21,
 				 .stop_every = 9,
 				 .run = crowd_run,
 				 .arg = cr };

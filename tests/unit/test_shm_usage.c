@@ -337,6 +337,7 @@ START_TEST(nothing_is_lost_and_nothing_doubled)
 					       .n = 5,
 					       .ms = 1500,
 					       .kill_every = 3,
+					       .kills = 1,
 					       .stop_every = 5,
 					       .run = use_or_flush,
 					       .arg = db });

@@ -1,40 +1,69 @@
 -- What an operator asks of the task bus.
 
 -- name: task_page :many
--- Tasks that are not finished, newest first, of a queue and a name, if given.
-SELECT t.task_id, t.state, t.name, t.queue, t.tenant, t.attempt, t.failures,
-       -t.rank AS "priority!", t.cancel_wanted, t.run_at, t.created_at
+-- Tasks that are not finished, before that one, newest first; of a state, a
+-- queue and a name, if given.
+SELECT t.task_id AS "task_id!",
+       (ARRAY['ready', 'delayed', 'active', 'parked'])[t.state + 1]
+		AS "state!",
+       t.name AS "name!", t.queue AS "queue!", t.tenant AS "tenant!",
+       (-t.rank)::int4 AS "priority!", t.attempt AS "attempt!",
+       t.cancel_wanted AS "cancelling!", t.created_at AS "created_at!",
+       t.run_at AS "run_at?", NULL::timestamptz AS "ended_at?",
+       NULL::text AS "error?"
   FROM tallyd.task t
- WHERE (:queue?::text IS NULL OR t.queue = :queue?)
+ WHERE t.task_id < :before::int8
+   AND (:state?::int2 IS NULL OR t.state = :state?)
+   AND (:queue?::text IS NULL OR t.queue = :queue?)
    AND (:name?::text IS NULL OR t.name = :name?)
  ORDER BY t.task_id DESC
  LIMIT :max::int8;
 
--- name: task_dead_page :many
--- Tasks that ended without success, newest first.
-SELECT d.task_id, d.outcome, d.name, d.queue, d.tenant, d.attempts,
-       d.ended_at, d.error
+-- name: task_dead_page :many row=task_page
+-- The same of tasks that ended without success; their state is how.
+SELECT d.task_id AS "task_id!", d.outcome AS "state!", d.name AS "name!",
+       d.queue AS "queue!", d.tenant AS "tenant!",
+       d.priority::int4 AS "priority!", d.attempts AS "attempt!",
+       false AS "cancelling!", d.created_at AS "created_at!",
+       NULL::timestamptz AS "run_at?", d.ended_at AS "ended_at?",
+       d.error AS "error?"
   FROM tallyd.task_dead d
- WHERE (:queue?::text IS NULL OR d.queue = :queue?)
+ WHERE d.task_id < :before::int8
+   AND (:outcome?::text IS NULL OR d.outcome = :outcome?)
+   AND (:queue?::text IS NULL OR d.queue = :queue?)
    AND (:name?::text IS NULL OR d.name = :name?)
  ORDER BY d.task_id DESC
  LIMIT :max::int8;
 
 -- name: task_find :one
--- One task, be it finished without success or not finished at all.
-SELECT t.task_id, t.state, t.name, t.queue, t.tenant, t.attempt, t.failures,
-       t.losses, -t.rank AS "priority!", t.payload, t.singleton_key,
-       t.event_id, t.retry_limit, t.retry_delay_ms, t.retry_backoff,
-       t.timeout_ms, t.run_at, t.created_at
+-- One task that is not finished.
+SELECT t.task_id AS "task_id!",
+       (ARRAY['ready', 'delayed', 'active', 'parked'])[t.state + 1]
+		AS "state!",
+       t.name AS "name!", t.queue AS "queue!", t.tenant AS "tenant!",
+       (-t.rank)::int4 AS "priority!", t.attempt AS "attempt!",
+       t.cancel_wanted AS "cancelling!", t.created_at AS "created_at!",
+       t.run_at AS "run_at?", NULL::timestamptz AS "ended_at?",
+       NULL::text AS "error?", t.failures::int4 AS "failures?",
+       t.losses::int4 AS "losses?", t.payload AS "payload!",
+       t.singleton_key AS "singleton_key?", t.event_id AS "event_id?",
+       t.retry_limit AS "retry_limit!", t.retry_delay_ms AS "retry_delay_ms!",
+       t.retry_backoff AS "retry_backoff!", t.timeout_ms AS "timeout_ms!"
   FROM tallyd.task t
  WHERE t.task_id = :task_id;
 
--- name: task_dead_find :one
--- The same of one that ended without success.
-SELECT d.task_id, d.outcome, d.name, d.queue, d.tenant, d.attempts,
-       d.priority, d.payload, d.singleton_key, d.event_id, d.retry_limit,
-       d.retry_delay_ms, d.retry_backoff, d.timeout_ms, d.created_at,
-       d.ended_at, d.error
+-- name: task_dead_find :one row=task_find
+-- One that ended without success.
+SELECT d.task_id AS "task_id!", d.outcome AS "state!", d.name AS "name!",
+       d.queue AS "queue!", d.tenant AS "tenant!",
+       d.priority::int4 AS "priority!", d.attempts AS "attempt!",
+       false AS "cancelling!", d.created_at AS "created_at!",
+       NULL::timestamptz AS "run_at?", d.ended_at AS "ended_at?",
+       d.error AS "error?", NULL::int4 AS "failures?",
+       NULL::int4 AS "losses?", d.payload AS "payload!",
+       d.singleton_key AS "singleton_key?", d.event_id AS "event_id?",
+       d.retry_limit AS "retry_limit!", d.retry_delay_ms AS "retry_delay_ms!",
+       d.retry_backoff AS "retry_backoff!", d.timeout_ms AS "timeout_ms!"
   FROM tallyd.task_dead d
  WHERE d.task_id = :task_id
  ORDER BY d.ended_at DESC
@@ -42,7 +71,8 @@ SELECT d.task_id, d.outcome, d.name, d.queue, d.tenant, d.attempts,
 
 -- name: task_attempts :many
 -- How its attempts ended, oldest first.
-SELECT a.attempt, a.outcome, a.name, a.started_at, a.ended_at, a.error
+SELECT a.attempt, a.outcome, a.name, a.queue, a.tenant, a.created_at,
+       a.started_at, a.ended_at, a.error
   FROM tallyd.task_attempt a
  WHERE a.task_id = :task_id
  ORDER BY a.attempt
@@ -56,11 +86,41 @@ SELECT tallyd.task_cancel(:task_id, :actor) AS outcome;
 -- 'sent', 'due', 'active', 'suppressed', or null for no such task.
 SELECT tallyd.task_retry(:task_id, :payload?, :actor) AS outcome;
 
+-- name: task_replay :one
+-- One batch of dead letters sent again, see the migration.
+SELECT r.looked AS "looked!", r.sent AS "sent!", r.last_id AS "last_id!"
+  FROM tallyd.task_replay(:queue?, :name?, :outcomes, :since, :after, :max,
+	:actor) AS r;
+
+-- name: task_stats :one
+-- What is unfinished, and how attempts ended since then.
+SELECT (SELECT count(*) FROM tallyd.task t WHERE t.state <> 2) AS "pending!",
+       (SELECT count(*) FROM tallyd.task t WHERE t.state = 2) AS "active!",
+       count(*) FILTER (WHERE a.outcome = 'completed') AS "completed!",
+       count(*) FILTER (WHERE a.outcome IN ('failed', 'expired', 'lost'))
+		AS "failed!",
+       count(*) FILTER (WHERE a.outcome = 'cancelled') AS "cancelled!"
+  FROM tallyd.task_attempt a
+ WHERE a.ended_at >= :since;
+
+-- name: task_failed :many
+-- Attempts that failed since then, newest first, of a name if given.
+SELECT a.task_id, a.name, a.queue, a.tenant, a.attempt, a.outcome,
+       a.created_at, a.started_at, a.ended_at, a.error
+  FROM tallyd.task_attempt a
+ WHERE a.ended_at >= :since
+   AND a.outcome IN ('failed', 'expired', 'lost')
+   AND (:name?::text IS NULL OR a.name = :name?)
+ ORDER BY a.ended_at DESC, a.task_id DESC
+ LIMIT :max::int8;
+
 -- name: queue_page :many
--- Queues that are set up, have tasks or belong to a definition.
+-- Queues that are set up, have tasks or belong to a definition; of one name
+-- if given.  oldest_at: since when the oldest of those that are ready waits.
 SELECT n.queue AS "queue!", coalesce(c.ready, 0) AS "ready!",
        coalesce(c.delayed, 0) AS "delayed!",
        coalesce(c.active, 0) AS "active!", coalesce(c.parked, 0) AS "parked!",
+       coalesce(x.dead, 0) AS "dead!", c.oldest_at AS "oldest_at?",
        q.paused_at AS "paused_at?", q.concurrency AS "concurrency?",
        q.rate_count AS "rate_count?", q.rate_window_ms AS "rate_window_ms?",
        q.tenant_concurrency AS "tenant_concurrency?",
@@ -72,10 +132,22 @@ SELECT n.queue AS "queue!", coalesce(c.ready, 0) AS "ready!",
   LEFT JOIN (SELECT t.queue, count(*) FILTER (WHERE t.state = 0) AS ready,
 		count(*) FILTER (WHERE t.state = 1) AS delayed,
 		count(*) FILTER (WHERE t.state = 2) AS active,
-		count(*) FILTER (WHERE t.state = 3) AS parked
+		count(*) FILTER (WHERE t.state = 3) AS parked,
+		min(t.run_at) FILTER (WHERE t.state = 0) AS oldest_at
 	  FROM tallyd.task t GROUP BY t.queue) c ON c.queue = n.queue
+  LEFT JOIN (SELECT d.queue, count(*) AS dead
+	  FROM tallyd.task_dead d GROUP BY d.queue) x ON x.queue = n.queue
   LEFT JOIN tallyd.task_queue q ON q.queue = n.queue
+ WHERE :queue?::text IS NULL OR n.queue = :queue?
  ORDER BY n.queue
+ LIMIT 1000;
+
+-- name: queue_ended :many
+-- How many attempts ended since then, by queue.
+SELECT a.queue, count(*) AS "ended!"
+  FROM tallyd.task_attempt a
+ WHERE a.ended_at >= :since
+ GROUP BY a.queue
  LIMIT 1000;
 
 -- name: queue_pause :one

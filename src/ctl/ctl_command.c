@@ -34,7 +34,7 @@ static const struct ctl_arg config_check_args[] = {
 };
 static const struct ctl_arg config_dump_args[] = {
 	{ "secrets", CTL_ARG_FLAG, NULL, false,
-	  "show the password of database.url and cron.token" },
+	  "show the passwords of [database] and cron.token" },
 	{ 0 },
 };
 static const struct ctl_arg bench_args[] = {
@@ -165,9 +165,19 @@ static const struct ctl_arg task_args[] = { /* cancel, show */
 };
 static const struct ctl_arg task_list_args[] = {
 	{ "dead", CTL_ARG_FLAG, NULL, false, "those that ended without success" },
+	{ "state", CTL_ARG_TEXT, "STATE", false, "those that stand so" },
 	{ "queue", CTL_ARG_TEXT, "QUEUE", false, "default: all" },
 	{ "name", CTL_ARG_TEXT, "NAME", false, "default: all" },
 	{ "last", CTL_ARG_NUMBER, "N", false, "newest so many; default 50" },
+	{ 0 },
+};
+static const struct ctl_arg task_replay_args[] = {
+	{ "queue", CTL_ARG_TEXT, "QUEUE", false, "those of this queue" },
+	{ "name", CTL_ARG_TEXT, "NAME", false, "those of this name" },
+	{ "since", CTL_ARG_TEXT, "TIME", false, "those that ended since then" },
+	{ "state", CTL_ARG_TEXT, "STATE", false,
+	  "how they ended; default: any but cancelled" },
+	{ "max", CTL_ARG_NUMBER, "N", false, "at most; default 1000" },
 	{ 0 },
 };
 static const struct ctl_arg task_retry_args[] = {
@@ -340,8 +350,11 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  CTL_DATABASE, false },
 	{ "task list", task_list_args, "tasks, newest first", CTL_DATABASE,
 	  false },
+	{ "task replay", task_replay_args,
+	  "send tasks again that ended without success", CTL_DATABASE,
+	  false },
 	{ "task retry", task_retry_args,
-	  "send a task again that ended without success", CTL_DATABASE,
+	  "send one task again that ended without success", CTL_DATABASE,
 	  false },
 	{ "task show", task_args, "a task and its attempts", CTL_DATABASE,
 	  false },

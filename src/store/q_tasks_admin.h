@@ -14,6 +14,7 @@
 
 #include "base/status.h"
 #include "base/str.h"
+#include "pg/pg.h"
 
 struct pg;
 struct tl_arena;
@@ -23,25 +24,32 @@ struct tl_arena;
  */
 
 struct q_task_page_params {
+	int64_t before;
+	const int16_t *state; /* may be NULL */
 	const struct tl_str *queue; /* may be NULL */
 	const struct tl_str *name; /* may be NULL */
 	int64_t max;
 };
 struct q_task_page_row {
 	int64_t task_id;
-	int16_t state;
+	struct tl_str state;
 	struct tl_str name;
 	struct tl_str queue;
 	struct tl_str tenant;
+	int32_t priority;
 	int32_t attempt;
-	int16_t failures;
-	int16_t priority;
-	bool cancel_wanted;
-	int64_t run_at_us;
+	bool cancelling;
 	int64_t created_at_us;
+	int64_t run_at_us;
+	bool run_at_null;
+	int64_t ended_at_us;
+	bool ended_at_null;
+	struct tl_str error;
+	bool error_null;
 };
 /*
- * Tasks that are not finished, newest first, of a queue and a name, if given.
+ * Tasks that are not finished, before that one, newest first; of a state, a
+ * queue and a name, if given.
  */
 enum tl_status q_task_page(struct pg *pg,
 		const struct q_task_page_params *p,
@@ -50,40 +58,41 @@ enum tl_status q_task_page(struct pg *pg,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_task_dead_page_params {
+	int64_t before;
+	const struct tl_str *outcome; /* may be NULL */
 	const struct tl_str *queue; /* may be NULL */
 	const struct tl_str *name; /* may be NULL */
 	int64_t max;
 };
-struct q_task_dead_page_row {
-	int64_t task_id;
-	struct tl_str outcome;
-	struct tl_str name;
-	struct tl_str queue;
-	struct tl_str tenant;
-	int32_t attempts;
-	int64_t ended_at_us;
-	struct tl_str error;
-	bool error_null;
-};
 /*
- * Tasks that ended without success, newest first.
+ * The same of tasks that ended without success; their state is how.
  */
 enum tl_status q_task_dead_page(struct pg *pg,
 		const struct q_task_dead_page_params *p,
 		struct tl_arena *arena,
-		struct q_task_dead_page_row **rows_r, uint32_t *n_r,
+		struct q_task_page_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_task_find_row {
 	int64_t task_id;
-	int16_t state;
+	struct tl_str state;
 	struct tl_str name;
 	struct tl_str queue;
 	struct tl_str tenant;
+	int32_t priority;
 	int32_t attempt;
-	int16_t failures;
-	int16_t losses;
-	int16_t priority;
+	bool cancelling;
+	int64_t created_at_us;
+	int64_t run_at_us;
+	bool run_at_null;
+	int64_t ended_at_us;
+	bool ended_at_null;
+	struct tl_str error;
+	bool error_null;
+	int32_t failures;
+	bool failures_null;
+	int32_t losses;
+	bool losses_null;
 	struct tl_str payload;
 	struct tl_str singleton_key;
 	bool singleton_key_null;
@@ -93,51 +102,30 @@ struct q_task_find_row {
 	int32_t retry_delay_ms;
 	bool retry_backoff;
 	int32_t timeout_ms;
-	int64_t run_at_us;
-	int64_t created_at_us;
 };
 /*
- * One task, be it finished without success or not finished at all.
+ * One task that is not finished.
  */
 enum tl_status q_task_find(struct pg *pg,
 		int64_t task_id,
 		struct tl_arena *arena, struct q_task_find_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
-struct q_task_dead_find_row {
-	int64_t task_id;
-	struct tl_str outcome;
-	struct tl_str name;
-	struct tl_str queue;
-	struct tl_str tenant;
-	int32_t attempts;
-	int16_t priority;
-	struct tl_str payload;
-	struct tl_str singleton_key;
-	bool singleton_key_null;
-	int64_t event_id;
-	bool event_id_null;
-	int32_t retry_limit;
-	int32_t retry_delay_ms;
-	bool retry_backoff;
-	int32_t timeout_ms;
-	int64_t created_at_us;
-	int64_t ended_at_us;
-	struct tl_str error;
-	bool error_null;
-};
 /*
- * The same of one that ended without success.
+ * One that ended without success.
  */
 enum tl_status q_task_dead_find(struct pg *pg,
 		int64_t task_id,
-		struct tl_arena *arena, struct q_task_dead_find_row *row_r,
+		struct tl_arena *arena, struct q_task_find_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_task_attempts_row {
 	int32_t attempt;
 	struct tl_str outcome;
 	struct tl_str name;
+	struct tl_str queue;
+	struct tl_str tenant;
+	int64_t created_at_us;
 	int64_t started_at_us;
 	bool started_at_null;
 	int64_t ended_at_us;
@@ -186,12 +174,80 @@ enum tl_status q_task_retry(struct pg *pg,
 		struct tl_arena *arena, struct q_task_retry_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_task_replay_params {
+	const struct tl_str *queue; /* may be NULL */
+	const struct tl_str *name; /* may be NULL */
+	struct pg_array outcomes; /* of struct tl_str */
+	int64_t since_us;
+	int64_t after;
+	int32_t max;
+	struct tl_str actor;
+};
+struct q_task_replay_row {
+	int32_t looked;
+	int32_t sent;
+	int64_t last_id;
+};
+/*
+ * One batch of dead letters sent again, see the migration.
+ */
+enum tl_status q_task_replay(struct pg *pg,
+		const struct q_task_replay_params *p,
+		struct tl_arena *arena, struct q_task_replay_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_task_stats_row {
+	int64_t pending;
+	int64_t active;
+	int64_t completed;
+	int64_t failed;
+	int64_t cancelled;
+};
+/*
+ * What is unfinished, and how attempts ended since then.
+ */
+enum tl_status q_task_stats(struct pg *pg,
+		int64_t since_us,
+		struct tl_arena *arena, struct q_task_stats_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_task_failed_params {
+	int64_t since_us;
+	const struct tl_str *name; /* may be NULL */
+	int64_t max;
+};
+struct q_task_failed_row {
+	int64_t task_id;
+	struct tl_str name;
+	struct tl_str queue;
+	struct tl_str tenant;
+	int32_t attempt;
+	struct tl_str outcome;
+	int64_t created_at_us;
+	int64_t started_at_us;
+	bool started_at_null;
+	int64_t ended_at_us;
+	struct tl_str error;
+	bool error_null;
+};
+/*
+ * Attempts that failed since then, newest first, of a name if given.
+ */
+enum tl_status q_task_failed(struct pg *pg,
+		const struct q_task_failed_params *p,
+		struct tl_arena *arena,
+		struct q_task_failed_row **rows_r, uint32_t *n_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 struct q_queue_page_row {
 	struct tl_str queue;
 	int64_t ready;
 	int64_t delayed;
 	int64_t active;
 	int64_t parked;
+	int64_t dead;
+	int64_t oldest_at_us;
+	bool oldest_at_null;
 	int64_t paused_at_us;
 	bool paused_at_null;
 	int32_t concurrency;
@@ -208,11 +264,26 @@ struct q_queue_page_row {
 	bool tenant_rate_window_ms_null;
 };
 /*
- * Queues that are set up, have tasks or belong to a definition.
+ * Queues that are set up, have tasks or belong to a definition; of one name
+ * if given.  oldest_at: since when the oldest of those that are ready waits.
  */
 enum tl_status q_queue_page(struct pg *pg,
+		const struct tl_str *queue,
 		struct tl_arena *arena,
 		struct q_queue_page_row **rows_r, uint32_t *n_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
+struct q_queue_ended_row {
+	struct tl_str queue;
+	int64_t ended;
+};
+/*
+ * How many attempts ended since then, by queue.
+ */
+enum tl_status q_queue_ended(struct pg *pg,
+		int64_t since_us,
+		struct tl_arena *arena,
+		struct q_queue_ended_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
 struct q_queue_pause_params {

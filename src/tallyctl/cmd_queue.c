@@ -4,13 +4,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "pg/pg.h"
+#include "app/admin/task_acts.h"
 #include "store/q_tasks_admin.h"
 #include "tallyctl/db.h"
 #include "tallyctl/table.h"
 #include "tallyctl/tallyctl.h"
-
-#define NAME_MAX_BYTES 40
 
 struct queues {
 	struct tallyctl *t;
@@ -19,38 +17,6 @@ struct queues {
 	struct q_queue_page_row *rows;
 	uint32_t n;
 };
-
-static const struct doc *or_null(struct tl_arena *a, int32_t v, bool null)
-{
-	return null ? doc_null() : doc_int(a, v);
-}
-
-static const struct doc *queue_doc(struct tl_arena *a,
-				   const struct q_queue_page_row *r)
-{
-	struct doc *d = doc_object(a);
-
-	doc_set(a, d, "queue", doc_str(a, r->queue));
-	doc_set(a, d, "ready", doc_int(a, r->ready));
-	doc_set(a, d, "delayed", doc_int(a, r->delayed));
-	doc_set(a, d, "active", doc_int(a, r->active));
-	doc_set(a, d, "parked", doc_int(a, r->parked));
-	doc_set(a, d, "paused_at",
-		r->paused_at_null ? doc_null() : doc_time(a, r->paused_at_us));
-	doc_set(a, d, "concurrency",
-		or_null(a, r->concurrency, r->concurrency_null));
-	doc_set(a, d, "rate", or_null(a, r->rate_count, r->rate_count_null));
-	doc_set(a, d, "rate_window_ms",
-		or_null(a, r->rate_window_ms, r->rate_count_null));
-	doc_set(a, d, "tenant_concurrency",
-		or_null(a, r->tenant_concurrency, r->tenant_concurrency_null));
-	doc_set(a, d, "tenant_rate",
-		or_null(a, r->tenant_rate_count, r->tenant_rate_count_null));
-	doc_set(a, d, "tenant_rate_window_ms",
-		or_null(a, r->tenant_rate_window_ms,
-			r->tenant_rate_count_null));
-	return d;
-}
 
 static struct tl_str limit_text(struct tl_arena *a, int32_t at_a_time,
 				bool no_places, int32_t rate, bool no_rate,
@@ -69,13 +35,15 @@ static struct tl_str limit_text(struct tl_arena *a, int32_t at_a_time,
 
 static void print_queues(const struct queues *q)
 {
-	static const char *const heads[] = { "QUEUE",   "STATE",      "READY",
-					     "DELAYED", "ACTIVE",     "PARKED",
-					     "LIMIT",   "OF A TENANT" };
+	static const char *const heads[] = {
+		"QUEUE",  "STATE", "READY", "DELAYED",    "ACTIVE",
+		"PARKED", "DEAD",  "LIMIT", "OF A TENANT"
+	};
 	struct tl_arena *a = q->t->arena;
 	struct table t;
 
-	table_init(&t, a, heads, 8, 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5);
+	table_init(&t, a, heads, 9,
+		   1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6);
 	for (uint32_t i = 0; i < q->n; i++) {
 		const struct q_queue_page_row *r = &q->rows[i];
 
@@ -86,6 +54,7 @@ static void print_queues(const struct queues *q)
 		table_number(&t, r->delayed);
 		table_number(&t, r->active);
 		table_number(&t, r->parked);
+		table_number(&t, r->dead);
 		table_text(&t,
 			   limit_text(a, r->concurrency, r->concurrency_null,
 				      r->rate_count, r->rate_count_null,
@@ -103,7 +72,7 @@ static enum tl_status run_list(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct queues *q = arg;
 
-	return q_queue_page(pg, q->t->arena, &q->rows, &q->n, err);
+	return q_queue_page(pg, NULL, q->t->arena, &q->rows, &q->n, err);
 }
 
 static enum exit_status show(struct queues *q)
@@ -116,7 +85,8 @@ static enum exit_status show(struct queues *q)
 		return EXIT_OK;
 	}
 	for (uint32_t i = 0; i < q->n; i++)
-		doc_push(t->arena, list, queue_doc(t->arena, &q->rows[i]));
+		doc_push(t->arena, list,
+			 task_acts_queue(t->arena, &q->rows[i]));
 	doc_set(t->arena, d, "queues", list);
 	print_json(d);
 	return EXIT_OK;
@@ -132,41 +102,14 @@ enum exit_status cmd_queue_list(struct tallyctl *t)
 
 /* ---- changes: all of them end with that queue's line ---- */
 
-static enum tl_status only_it(struct pg *pg, struct queues *q,
-			      struct tl_err *err)
-{
-	enum tl_status st = run_list(pg, q, err);
-
-	for (uint32_t i = 0; st == TL_OK && i < q->n; i++)
-		if (tl_str_eq(q->rows[i].queue, q->name)) {
-			q->rows += i;
-			q->n = 1;
-		}
-	return st;
-}
-
-/* By a CHECK of the table. */
-static enum tl_status refused(enum tl_status st, struct tl_err *err)
-{
-	if (st != TL_CONFLICT)
-		return st;
-	return tl_err_set(err, TL_INVALID,
-			  "the name of a queue is made of A-Z a-z 0-9 _ . : -, "
-			  "and a window has 1 to 86400 seconds");
-}
-
 static enum tl_status run_pause(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct queues *q = arg;
-	struct q_queue_pause_row row;
-	enum tl_status st = q_queue_pause(
-		pg,
-		&(struct q_queue_pause_params){ .queue = q->name,
-						.pause = q->pause,
-						.actor = TALLYCTL_ACTOR },
-		q->t->arena, &row, err);
 
-	return st == TL_OK ? only_it(pg, q, err) : refused(st, err);
+	q->n = 1;
+	q->rows = tl_arena_alloc(q->t->arena, sizeof(*q->rows));
+	return task_acts_queue_pause(pg, q->name, q->pause, TALLYCTL_ACTOR,
+				     q->t->arena, q->rows, err);
 }
 
 static const int32_t *given(struct queues *q, const char *name, int64_t times)
@@ -197,7 +140,16 @@ static enum tl_status run_set(struct pg *pg, void *arg, struct tl_err *err)
 	struct q_queue_set_row row;
 	enum tl_status st = q_queue_set(pg, &p, q->t->arena, &row, err);
 
-	return st == TL_OK ? only_it(pg, q, err) : refused(st, err);
+	if (st == TL_CONFLICT) /* by a CHECK of the table */
+		return tl_err_set(err, TL_INVALID,
+				  "the name of a queue is made of A-Z a-z 0-9 "
+				  "_ . : -, and a window has 1 to 86400 "
+				  "seconds");
+	q->n = 1;
+	q->rows = tl_arena_alloc(q->t->arena, sizeof(*q->rows));
+	return st == TL_OK ? task_acts_queue_find(pg, q->name, q->t->arena,
+						  q->rows, err)
+			   : st;
 }
 
 static enum exit_status change(struct tallyctl *t, db_fn fn, bool pause)
@@ -207,10 +159,10 @@ static enum exit_status change(struct tallyctl *t, db_fn fn, bool pause)
 			    .pause = pause };
 	enum exit_status ex;
 
-	if (q.name.len == 0 || q.name.len > NAME_MAX_BYTES)
+	if (q.name.len == 0 || q.name.len > QUEUE_NAME_MAX)
 		return complain(EXIT_USAGE,
 				"a queue's name has 1 to %d characters",
-				NAME_MAX_BYTES);
+				QUEUE_NAME_MAX);
 	ex = db_do(t, fn, &q);
 	return ex == EXIT_OK ? show(&q) : ex;
 }

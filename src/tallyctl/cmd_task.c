@@ -1,10 +1,10 @@
 /*
- * cmd_task.c - tasks of the bus: list, show, retry, cancel.
+ * cmd_task.c - tasks of the bus: list, show, retry, cancel, replay.
  */
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "pg/pg.h"
+#include "app/admin/task_acts.h"
 #include "store/q_tasks_admin.h"
 #include "tallyctl/db.h"
 #include "tallyctl/table.h"
@@ -16,97 +16,24 @@
 struct tasks {
 	struct tallyctl *t;
 	int64_t id;
-	struct q_task_page_row *open;
-	struct q_task_dead_page_row *dead;
+	struct task_filter which;
+	struct q_task_page_row *rows;
 	uint32_t n;
 	struct doc *d; /* show */
 	struct tl_str payload, outcome;
+	struct task_replay replay;
+	struct task_replayed replayed;
 };
-
-static const char *state_name(int16_t state)
-{
-	static const char *const names[] = { "ready", "delayed", "active",
-					     "parked" };
-
-	return state >= 0 && state < 4 ? names[state] : "unknown";
-}
-
-static const struct doc *text(struct tl_arena *a, const char *s)
-{
-	return doc_str(a, tl_str_c(s));
-}
-
-static const struct doc *or_null(struct tl_arena *a, struct tl_str s, bool null)
-{
-	return null ? doc_null() : doc_str(a, s);
-}
-
-/* What PostgreSQL wrote as JSON; deeper than we read is given as text. */
-static const struct doc *json(struct tl_arena *a, struct tl_str s)
-{
-	const struct doc *d;
-	struct tl_err err;
-
-	return doc_parse(a, DOC_JSON, s, &d, &err) == TL_OK ? d : doc_str(a, s);
-}
 
 /* ---- list ---- */
 
 static enum tl_status run_list(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct tasks *k = arg;
-	const struct doc *args = k->t->args;
-	struct tl_str queue = ctl_text(args, "queue");
-	struct tl_str name = ctl_text(args, "name");
-	const struct tl_str *q = queue.ptr != NULL ? &queue : NULL;
-	const struct tl_str *n = name.ptr != NULL ? &name : NULL;
-	int64_t max = ctl_number(args, "last", LAST_DEFAULT);
 
-	if (ctl_flag(args, "dead"))
-		return q_task_dead_page(
-			pg,
-			&(struct q_task_dead_page_params){
-				.queue = q, .name = n, .max = max },
-			k->t->arena, &k->dead, &k->n, err);
-	return q_task_page(pg,
-			   &(struct q_task_page_params){
-				   .queue = q, .name = n, .max = max },
-			   k->t->arena, &k->open, &k->n, err);
-}
-
-static const struct doc *open_doc(struct tl_arena *a,
-				  const struct q_task_page_row *r)
-{
-	struct doc *d = doc_object(a);
-
-	doc_set(a, d, "id", doc_int(a, r->task_id));
-	doc_set(a, d, "state", text(a, state_name(r->state)));
-	doc_set(a, d, "name", doc_str(a, r->name));
-	doc_set(a, d, "queue", doc_str(a, r->queue));
-	doc_set(a, d, "tenant", doc_str(a, r->tenant));
-	doc_set(a, d, "priority", doc_int(a, r->priority));
-	doc_set(a, d, "attempt", doc_int(a, r->attempt));
-	doc_set(a, d, "failures", doc_int(a, r->failures));
-	doc_set(a, d, "cancelling", doc_bool(r->cancel_wanted));
-	doc_set(a, d, "run_at", doc_time(a, r->run_at_us));
-	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
-	return d;
-}
-
-static const struct doc *dead_doc(struct tl_arena *a,
-				  const struct q_task_dead_page_row *r)
-{
-	struct doc *d = doc_object(a);
-
-	doc_set(a, d, "id", doc_int(a, r->task_id));
-	doc_set(a, d, "state", doc_str(a, r->outcome));
-	doc_set(a, d, "name", doc_str(a, r->name));
-	doc_set(a, d, "queue", doc_str(a, r->queue));
-	doc_set(a, d, "tenant", doc_str(a, r->tenant));
-	doc_set(a, d, "attempt", doc_int(a, r->attempts));
-	doc_set(a, d, "ended_at", doc_time(a, r->ended_at_us));
-	doc_set(a, d, "error", or_null(a, r->error, r->error_null));
-	return d;
+	return task_acts_list(pg, &k->which, INT64_MAX,
+			      ctl_number(k->t->args, "last", LAST_DEFAULT),
+			      k->t->arena, &k->rows, &k->n, err);
 }
 
 static void print_open(const struct tasks *k)
@@ -119,12 +46,10 @@ static void print_open(const struct tasks *k)
 
 	table_init(&t, a, heads, 7, 1u << 0 | 1u << 5);
 	for (uint32_t i = 0; i < k->n; i++) {
-		const struct q_task_page_row *r = &k->open[i];
+		const struct q_task_page_row *r = &k->rows[i];
 
 		table_number(&t, r->task_id);
-		table_text(&t,
-			   tl_str_c(r->cancel_wanted ? "cancelling"
-						     : state_name(r->state)));
+		table_text(&t, r->cancelling ? TL_STR("cancelling") : r->state);
 		table_text(&t, r->name);
 		table_text(&t, r->queue);
 		table_text(&t, r->tenant);
@@ -143,42 +68,53 @@ static void print_dead(const struct tasks *k)
 
 	table_init(&t, a, heads, 6, 1u << 0 | 1u << 4);
 	for (uint32_t i = 0; i < k->n; i++) {
-		const struct q_task_dead_page_row *r = &k->dead[i];
+		const struct q_task_page_row *r = &k->rows[i];
 
 		table_number(&t, r->task_id);
 		table_text(&t, tl_str_c(time_text(a, r->ended_at_us)));
-		table_text(&t, r->outcome);
+		table_text(&t, r->state);
 		table_text(&t, r->name);
-		table_number(&t, r->attempts);
+		table_number(&t, r->attempt);
 		table_text(&t, r->error_null ? TL_STR("") : r->error);
 	}
 	table_print(&t);
+}
+
+static struct task_filter filter_of(struct tallyctl *t)
+{
+	return (struct task_filter){ .state = ctl_text(t->args, "state"),
+				     .queue = ctl_text(t->args, "queue"),
+				     .name = ctl_text(t->args, "name") };
 }
 
 enum exit_status cmd_task_list(struct tallyctl *t)
 {
 	struct doc *list = doc_array(t->arena), *d = doc_object(t->arena);
 	int64_t last = ctl_number(t->args, "last", LAST_DEFAULT);
-	struct tasks k = { .t = t };
+	struct tasks k = { .t = t, .which = filter_of(t) };
 	enum exit_status ex;
 
 	if (last < 1 || last > LAST_MAX)
 		return complain(EXIT_USAGE, "--last must be from 1 to %d",
 				LAST_MAX);
+	if (ctl_flag(t->args, "dead")) {
+		if (k.which.state.ptr != NULL)
+			return complain(EXIT_USAGE,
+					"give --dead or --state, not both");
+		k.which.state = TL_STR("dead");
+	}
 	ex = db_do(t, run_list, &k);
 	if (ex != EXIT_OK)
 		return ex;
 	if (!t->json) {
-		if (ctl_flag(t->args, "dead"))
+		if (k.n > 0 && !k.rows[0].ended_at_null)
 			print_dead(&k);
 		else
 			print_open(&k);
 		return EXIT_OK;
 	}
 	for (uint32_t i = 0; i < k.n; i++)
-		doc_push(t->arena, list,
-			 k.dead != NULL ? dead_doc(t->arena, &k.dead[i])
-					: open_doc(t->arena, &k.open[i]));
+		doc_push(t->arena, list, task_acts_row(t->arena, &k.rows[i]));
 	doc_set(t->arena, d, "tasks", list);
 	print_json(d);
 	return EXIT_OK;
@@ -198,121 +134,11 @@ static enum exit_status read_id(struct tasks *k)
 
 /* ---- show ---- */
 
-static enum tl_status find_open(struct pg *pg, struct tasks *k,
-				struct tl_err *err)
-{
-	struct tl_arena *a = k->t->arena;
-	struct q_task_find_row r;
-	enum tl_status st = q_task_find(pg, k->id, a, &r, err);
-	struct doc *d = doc_object(a);
-
-	if (st != TL_OK)
-		return st;
-	doc_set(a, d, "id", doc_int(a, r.task_id));
-	doc_set(a, d, "state", text(a, state_name(r.state)));
-	doc_set(a, d, "name", doc_str(a, r.name));
-	doc_set(a, d, "queue", doc_str(a, r.queue));
-	doc_set(a, d, "tenant", doc_str(a, r.tenant));
-	doc_set(a, d, "priority", doc_int(a, r.priority));
-	doc_set(a, d, "payload", json(a, r.payload));
-	doc_set(a, d, "singleton_key",
-		or_null(a, r.singleton_key, r.singleton_key_null));
-	doc_set(a, d, "attempt", doc_int(a, r.attempt));
-	doc_set(a, d, "failures", doc_int(a, r.failures));
-	doc_set(a, d, "losses", doc_int(a, r.losses));
-	doc_set(a, d, "retry_limit", doc_int(a, r.retry_limit));
-	doc_set(a, d, "timeout_ms", doc_int(a, r.timeout_ms));
-	doc_set(a, d, "run_at", doc_time(a, r.run_at_us));
-	doc_set(a, d, "created_at", doc_time(a, r.created_at_us));
-	k->d = d;
-	return TL_OK;
-}
-
-static enum tl_status find_dead(struct pg *pg, struct tasks *k,
-				struct tl_err *err)
-{
-	struct tl_arena *a = k->t->arena;
-	struct q_task_dead_find_row r;
-	enum tl_status st = q_task_dead_find(pg, k->id, a, &r, err);
-	struct doc *d = doc_object(a);
-
-	if (st != TL_OK)
-		return st;
-	doc_set(a, d, "id", doc_int(a, r.task_id));
-	doc_set(a, d, "state", doc_str(a, r.outcome));
-	doc_set(a, d, "name", doc_str(a, r.name));
-	doc_set(a, d, "queue", doc_str(a, r.queue));
-	doc_set(a, d, "tenant", doc_str(a, r.tenant));
-	doc_set(a, d, "priority", doc_int(a, r.priority));
-	doc_set(a, d, "payload", json(a, r.payload));
-	doc_set(a, d, "singleton_key",
-		or_null(a, r.singleton_key, r.singleton_key_null));
-	doc_set(a, d, "attempt", doc_int(a, r.attempts));
-	doc_set(a, d, "retry_limit", doc_int(a, r.retry_limit));
-	doc_set(a, d, "timeout_ms", doc_int(a, r.timeout_ms));
-	doc_set(a, d, "error", or_null(a, r.error, r.error_null));
-	doc_set(a, d, "ended_at", doc_time(a, r.ended_at_us));
-	doc_set(a, d, "created_at", doc_time(a, r.created_at_us));
-	k->d = d;
-	return TL_OK;
-}
-
-static struct doc *attempts_doc(struct tl_arena *a,
-				const struct q_task_attempts_row *rows,
-				uint32_t n)
-{
-	struct doc *list = doc_array(a);
-
-	for (uint32_t i = 0; i < n; i++) {
-		const struct q_task_attempts_row *r = &rows[i];
-		struct doc *d = doc_object(a);
-
-		doc_set(a, d, "attempt", doc_int(a, r->attempt));
-		doc_set(a, d, "outcome", doc_str(a, r->outcome));
-		doc_set(a, d, "started_at",
-			r->started_at_null ? doc_null()
-					   : doc_time(a, r->started_at_us));
-		doc_set(a, d, "ended_at", doc_time(a, r->ended_at_us));
-		doc_set(a, d, "error", or_null(a, r->error, r->error_null));
-		doc_push(a, list, d);
-	}
-	return list;
-}
-
-static enum tl_status no_task(const struct tasks *k, struct tl_err *err)
-{
-	return tl_err_set(err, TL_NOT_FOUND,
-			  "there is no task %" PRId64 "; see 'tallyctl task "
-			  "list'",
-			  k->id);
-}
-
 static enum tl_status run_show(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct tasks *k = arg;
-	struct tl_arena *a = k->t->arena;
-	struct q_task_attempts_row *rows;
-	enum tl_status st;
-	uint32_t n;
 
-	st = find_open(pg, k, err);
-	if (st == TL_NOT_FOUND)
-		st = find_dead(pg, k, err);
-	if (st != TL_OK && st != TL_NOT_FOUND)
-		return st;
-	st = q_task_attempts(pg, k->id, a, &rows, &n, err);
-	if (st != TL_OK)
-		return st;
-	if (k->d == NULL && n == 0)
-		return no_task(k, err);
-	if (k->d == NULL) { /* it went well: its attempts are what is left */
-		k->d = doc_object(a);
-		doc_set(a, k->d, "id", doc_int(a, k->id));
-		doc_set(a, k->d, "state", text(a, "completed"));
-		doc_set(a, k->d, "name", doc_str(a, rows[0].name));
-	}
-	doc_set(a, k->d, "attempts", attempts_doc(a, rows, n));
-	return TL_OK;
+	return task_acts_show(pg, k->id, k->t->arena, &k->d, err);
 }
 
 static void print_members(const struct doc *d)
@@ -385,38 +211,18 @@ enum exit_status cmd_task_show(struct tallyctl *t)
 static enum tl_status run_cancel(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct tasks *k = arg;
-	struct q_task_cancel_row row;
-	enum tl_status st = q_task_cancel(
-		pg,
-		&(struct q_task_cancel_params){ .task_id = k->id,
-						.actor = TALLYCTL_ACTOR },
-		k->t->arena, &row, err);
 
-	if (st == TL_OK && row.outcome_null)
-		return no_task(k, err);
-	k->outcome = row.outcome;
-	return st;
+	return task_acts_cancel(pg, k->id, TALLYCTL_ACTOR, k->t->arena,
+				&k->outcome, err);
 }
 
 static enum tl_status run_retry(struct pg *pg, void *arg, struct tl_err *err)
 {
 	struct tasks *k = arg;
-	struct q_task_retry_row row;
-	enum tl_status st = q_task_retry(
-		pg,
-		&(struct q_task_retry_params){
-			.task_id = k->id,
-			.payload = k->payload.ptr != NULL ? &k->payload : NULL,
-			.actor = TALLYCTL_ACTOR },
-		k->t->arena, &row, err);
 
-	if (st == TL_OK && row.outcome_null)
-		return no_task(k, err);
-	if (st == TL_OK && tl_str_eq(row.outcome, TL_STR("suppressed")))
-		return tl_err_set(err, TL_CONFLICT,
-				  "an unfinished task has its singleton key");
-	k->outcome = row.outcome;
-	return st;
+	return task_acts_retry(pg, k->id,
+			       k->payload.ptr != NULL ? &k->payload : NULL,
+			       TALLYCTL_ACTOR, k->t->arena, &k->outcome, err);
 }
 
 static enum exit_status change(struct tasks *k, db_fn fn)
@@ -457,4 +263,54 @@ enum exit_status cmd_task_retry(struct tallyctl *t)
 				      payload->type != DOC_OBJECT))
 		return complain(EXIT_USAGE, "--payload must be a JSON object");
 	return change(&k, run_retry);
+}
+
+/* ---- replay ---- */
+
+static enum tl_status run_replay(struct pg *pg, void *arg, struct tl_err *err)
+{
+	struct tasks *k = arg;
+
+	return task_acts_replay(pg, &k->replay, TALLYCTL_ACTOR, k->t->arena,
+				&k->replayed, err);
+}
+
+static enum exit_status show_replayed(const struct tasks *k)
+{
+	const struct task_replayed *r = &k->replayed;
+	struct tl_arena *a = k->t->arena;
+
+	if (k->t->json) {
+		print_json(task_acts_replayed(a, r));
+		return EXIT_OK;
+	}
+	(void)printf("%" PRId64 " task%s sent again", r->sent,
+		     r->sent == 1 ? "" : "s");
+	if (r->suppressed > 0)
+		(void)printf("; of %" PRId64 " others an unfinished task has "
+			     "the singleton key",
+			     r->suppressed);
+	(void)puts(r->more ? "; there may be more of them" : "");
+	return EXIT_OK;
+}
+
+enum exit_status cmd_task_replay(struct tallyctl *t)
+{
+	struct tl_str since = ctl_text(t->args, "since");
+	struct tasks k = { .t = t,
+			   .replay = {
+				   .which = filter_of(t),
+				   .has_since = since.ptr != NULL,
+				   .max = ctl_number(t->args, "max",
+						     TASK_REPLAY_DEFAULT) } };
+	enum exit_status ex;
+
+	if (k.replay.max < 1 || k.replay.max > TASK_REPLAY_MAX)
+		return complain(EXIT_USAGE, "--max must be from 1 to %d",
+				TASK_REPLAY_MAX);
+	if (since.ptr != NULL && !tl_rfc3339_parse(since, &k.replay.since_us))
+		return complain(EXIT_USAGE, "--since needs a time as "
+					    "2026-03-01T12:00:00Z");
+	ex = db_do(t, run_replay, &k);
+	return ex == EXIT_OK ? show_replayed(&k) : ex;
 }

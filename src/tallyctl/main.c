@@ -60,6 +60,7 @@ static const struct {
 	{ "queue set", cmd_queue_set },
 	{ "task cancel", cmd_task_cancel },
 	{ "task list", cmd_task_list },
+	{ "task replay", cmd_task_replay },
 	{ "task retry", cmd_task_retry },
 	{ "task show", cmd_task_show },
 	{ "user activate", cmd_user_activate },

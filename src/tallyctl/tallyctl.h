@@ -76,6 +76,7 @@ enum exit_status cmd_queue_resume(struct tallyctl *t);
 enum exit_status cmd_queue_set(struct tallyctl *t);
 enum exit_status cmd_task_cancel(struct tallyctl *t);
 enum exit_status cmd_task_list(struct tallyctl *t);
+enum exit_status cmd_task_replay(struct tallyctl *t);
 enum exit_status cmd_task_retry(struct tallyctl *t);
 enum exit_status cmd_task_show(struct tallyctl *t);
 enum exit_status cmd_user_activate(struct tallyctl *t);

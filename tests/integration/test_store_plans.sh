@@ -104,9 +104,10 @@ cron_history cron_runs_pkey   newest first, ends with the page
 cron_lost cron_runs_open_idx  the index holds what is asked for or runs
 key_list api_keys_created_at_idx newest first, ends with the page
 task_expire flush_node        one row for each start of a machine
-task_page task_pkey           newest first, ends with the page
-task_dead_page task_dead_task_id_idx newest first, ends with the page
 queue_page task               counts, for an operator
+queue_page task_dead          counts, for an operator
+task_stats task               counts, for an operator
+task_stats task_active_idx    counts, for an operator
 task_depth task               counts, up to a bound, every 10 s
 task_depth task_delayed_idx   counts, up to a bound, every 10 s
 usage_totals api_keys         counts, kept by the route for 20 times their time
@@ -153,7 +154,7 @@ if [ -n "$bad$stale" ]; then
 	exit 1
 fi
 large='users|api_keys|daily_usage|limit_overrides|change_log|idempotency_record'
-large="$large|flush_node|audit_log|request_logs[_0-9]*|task"
+large="$large|flush_node|audit_log|request_logs[_0-9]*|task|task_dead[_0-9]*"
 
 # What stands inside functions.
 inner=$(psql -X -q 2>&1 <<'SQL'
@@ -178,7 +179,8 @@ SELECT tallyd.task_finish(1, 1, '{2,6}', '{0,0}', '{0,1}', '{completed,failed}',
 	'{0,0}', '{0,0}', ARRAY[us, us], '{"",""}', true)
   FROM (SELECT (extract(epoch FROM now()) * 1000000)::int8 AS us) AS u;
 SELECT tallyd.task_lose('{10}', '{0}', 10, 'e'), tallyd.task_cancel(1),
-	tallyd.task_retry(4);
+	tallyd.task_retry(4), tallyd.task_replay(NULL, 'n1', '{failed}',
+	now(), 0, 10);
 SQL
 )
 if ! printf '%s\n' "$inner" | grep -q 'Insert on daily_usage'; then

@@ -3,6 +3,7 @@
 #include "app/admin/admin.h"
 #include "app/admin/admin_doctor.h"
 #include "app/admin/admin_status.h"
+#include "app/admin/admin_tasks.h"
 #include "app/admin/admin_tokens.h"
 #include "app/cron/cron.h"
 #include "app/docs/docs.h"
@@ -17,14 +18,12 @@
 #include "app/webhooks/webhooks.h"
 
 const struct route *const APP_TABLES[] = {
-	ADMIN_ROUTES,        ADMIN_DOCTOR_ROUTES,
-	ADMIN_STATUS_ROUTES, ADMIN_TOKENS_ROUTES,
-	CRON_ROUTES,         DOCS_ROUTES,
-	EVENTS_ROUTES,       EXPLAIN_ROUTES,
-	GATE_ROUTES,         KEYS_ROUTES,
-	METERING_ROUTES,     PAGES_ROUTES,
-	SYSTEM_ROUTES,       WEBHOOKS_ADMIN_ROUTES,
-	WEBHOOKS_ROUTES,     NULL
+	ADMIN_ROUTES,          ADMIN_DOCTOR_ROUTES, ADMIN_STATUS_ROUTES,
+	ADMIN_TASKS_ROUTES,    ADMIN_TOKENS_ROUTES, CRON_ROUTES,
+	CRON_TASKS_ROUTES,     DOCS_ROUTES,         EVENTS_ROUTES,
+	EXPLAIN_ROUTES,        GATE_ROUTES,         KEYS_ROUTES,
+	METERING_ROUTES,       PAGES_ROUTES,        SYSTEM_ROUTES,
+	WEBHOOKS_ADMIN_ROUTES, WEBHOOKS_ROUTES,     NULL
 };
 
 static const struct task_def *const tasks[] = { SELFTEST_TASKS, WEBHOOKS_TASKS,

@@ -188,6 +188,11 @@ static const struct doc *path_parameter(struct openapi *m, const char *name)
 		text = "its name";
 	} else if (strcmp(name, "job") == 0) {
 		text = "name of the job";
+	} else if (strcmp(name, "queue") == 0) {
+		text = "name of the queue";
+	} else if (strcmp(name, "task") == 0) {
+		openapi_text(m, schema, "type", "integer");
+		text = "number of the task";
 	} else if (strcmp(name, "request_id") == 0) {
 		openapi_text(m, schema, "pattern", ID_PATTERN);
 		text = "the X-Request-Id of an answer";

@@ -34,7 +34,9 @@ unsigned openapi_errors(const struct route *r)
 	unsigned e = 0;
 
 	if (r->query != NULL || r->in != NULL ||
-	    strstr(r->path, "_id}") != NULL)
+	    strstr(r->path, "_id}") != NULL ||
+	    strstr(r->path, "{task}") != NULL ||
+	    strstr(r->path, "{queue}") != NULL)
 		e |= OPENAPI_400;
 	if (knows_keys(r) || r->auth == AUTH_CRON)
 		e |= OPENAPI_401;

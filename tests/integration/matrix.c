@@ -8,9 +8,11 @@
 
 /* ---- callers ---- */
 
+#define TOKEN "of-the-programs-that-ask-by-the-clock"
+
 /* clang-format off */
 const char *const caller_names[CALLERS] = {
-	"nobody", "basic", "short", "unknown", "revoked", "expired",
+	"nobody", "cron.token", "basic", "short", "unknown", "revoked", "expired",
 	"two keys", "suspended", "elsewhere", "plain", "plain in X-API-Key",
 	"scoped", "admin"
 };
@@ -19,7 +21,7 @@ const char *const caller_names[CALLERS] = {
 void make_callers(void)
 {
 	up("limits.enabled=no", "admin.emails=admin@test",
-	   "keys.max_per_user=10000", "log.access=no");
+	   "keys.max_per_user=10000", "log.access=no", "cron.token=" TOKEN);
 	make_key("plain", 1000000, "");
 	make_key("admin", 1000000, "");
 	make_key("revoked", 1000000, "status = 'revoked'");
@@ -41,6 +43,9 @@ const char *credential(enum caller who)
 	case NOBODY:
 	case CALLERS:
 		return "";
+	case CRON_TOKEN:
+		key = TOKEN;
+		break;
 	case BASIC:
 		return "Authorization: Basic dXNlcjpwYXNz\r\n";
 	case SHORT:
@@ -81,6 +86,11 @@ const char *credential(enum caller who)
 	}
 	(void)snprintf(text, sizeof(text), "Authorization: Bearer %s\r\n", key);
 	return text;
+}
+
+const char *good_credential(const struct route *route)
+{
+	return credential(route->auth == AUTH_CRON ? CRON_TOKEN : ADMIN);
 }
 
 const struct matrix_method MATRIX_METHODS[MATRIX_N_METHODS] = {

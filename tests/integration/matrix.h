@@ -22,20 +22,21 @@
 /* clang-format on */
 
 enum caller { /* up to TWO_KEYS none has a key that is good */
-	NOBODY,
-	BASIC,
-	SHORT,
-	UNKNOWN,
-	REVOKED,
-	EXPIRED,
-	TWO_KEYS,
-	SUSPENDED,
-	ELSEWHERE,
-	PLAIN,
-	PLAIN_X_API_KEY,
-	SCOPED,
-	ADMIN,
-	CALLERS
+	      NOBODY,
+	      CRON_TOKEN, /* the secret of cron.token */
+	      BASIC,
+	      SHORT,
+	      UNKNOWN,
+	      REVOKED,
+	      EXPIRED,
+	      TWO_KEYS,
+	      SUSPENDED,
+	      ELSEWHERE,
+	      PLAIN,
+	      PLAIN_X_API_KEY,
+	      SCOPED,
+	      ADMIN,
+	      CALLERS
 };
 extern const char *const caller_names[CALLERS];
 
@@ -43,6 +44,8 @@ extern const char *const caller_names[CALLERS];
  * "verifier", with the scope that opens verify. */
 void make_callers(void);
 const char *credential(enum caller who); /* header lines */
+/* Of one that the route lets in. */
+const char *good_credential(const struct route *route);
 
 #define MATRIX_N_METHODS 5
 struct matrix_method {

@@ -6,7 +6,7 @@
 
 #include "http/http.h"
 
-extern const struct route CRON_ROUTES[];
+extern const struct route CRON_ROUTES[], CRON_TASKS_ROUTES[];
 
 /* What GET /metrics shows of jobs. */
 void cron_metrics(const struct shm *s, struct tl_buf *b);

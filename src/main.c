@@ -206,27 +206,6 @@ static int to_background(void)
 	return fds[1];
 }
 
-/* Else a start would wait for a server that no string like this can name. */
-static enum tl_status check_database(const struct conf *conf,
-				     struct tl_err *err)
-{
-	const char *addr = conf->database.hostaddr;
-	enum tl_status st;
-	char *quoted;
-
-	if (conf->database.url[0] == '\0')
-		return TL_OK;
-	st = pg_conninfo_check(conf->database.url,
-			       addr[0] != '\0' ? addr : NULL, err);
-	if (st == TL_OK)
-		return TL_OK;
-	/* libpq quotes all of it there, the password too. */
-	quoted = strstr(err->text, ": \"");
-	if (quoted != NULL)
-		*quoted = '\0';
-	return tl_err_wrap(err, "database.url");
-}
-
 static int run(struct options *o)
 {
 	struct conf_source source = { .file = o->file,
@@ -241,7 +220,9 @@ static int run(struct options *o)
 		fprintf(stderr, "tallyd: %s\n", err.text);
 		return EXIT_CONFIG;
 	}
-	if (check_database(mo.conf, &err) != TL_OK) {
+	/* Else a start would wait for a server that no string like this can
+	 * name. */
+	if (pg_way_check(mo.conf, &err) != TL_OK) {
 		fprintf(stderr, "tallyd: %s; see tallyd.conf(5)\n", err.text);
 		conf_free(&mo.conf);
 		return EXIT_CONFIG;

@@ -25,11 +25,9 @@
  * without tasks holds none. */
 static struct pg *task_pg(struct runner *r)
 {
-	const char *hostaddr = r->o.conf->database.hostaddr;
 	char name[32];
 	const struct pg_pool_opts po = {
-		.conninfo = r->o.conninfo,
-		.hostaddr = hostaddr[0] != '\0' ? hostaddr : NULL,
+		.way = pg_way(r->o.conf, r->o.conninfo),
 		.application_name = name,
 		.size = r->o.conf->database.pool_size,
 		.queue_max = TASK_POOL_QUEUE,

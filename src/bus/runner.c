@@ -143,10 +143,8 @@ void runner_drain(struct runner *r, uint32_t limit_ms, void (*done)(void *arg),
 static void open_database(struct runner *r)
 {
 	char name[32];
-	const char *hostaddr = r->o.conf->database.hostaddr;
 	const struct pg_pool_opts po = {
-		.conninfo = r->o.conninfo,
-		.hostaddr = hostaddr[0] != '\0' ? hostaddr : NULL,
+		.way = pg_way(r->o.conf, r->o.conninfo),
 		.application_name = name,
 		.size = POOL_SIZE,
 		.queue_max = POOL_QUEUE,

@@ -319,6 +319,12 @@ static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 				 "belong to; set that or remove this");
 		return disagree(l, "database", "hostaddr", err);
 	}
+	if (c->database.direct_url[0] != '\0' && c->database.url[0] == '\0') {
+		(void)tl_err_set(err, TL_INVALID,
+				 "there is no database.url that would lead to "
+				 "the same database; set that or remove this");
+		return disagree(l, "database", "direct_url", err);
+	}
 	return TL_OK;
 }
 

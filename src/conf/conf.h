@@ -25,6 +25,11 @@ enum conf_durability { CONF_INTERVAL, CONF_STRICT };
 enum conf_meter_scope { CONF_BILLABLE, CONF_ALL };
 enum conf_strict_accepts { CONF_DATABASE, CONF_DISK };
 enum conf_outage_policy { CONF_REFUSE, CONF_OPEN };
+enum conf_prepared {
+	CONF_PREPARED_AUTO,
+	CONF_PREPARED_ALWAYS,
+	CONF_PREPARED_NEVER
+};
 enum conf_task_audit { CONF_AUDIT_ALL, CONF_AUDIT_FAILURES };
 
 struct conf_strings {
@@ -91,6 +96,8 @@ struct conf {
 	struct {
 		char *url;	/* empty: embedded */
 		char *hostaddr; /* empty: resolve by evdns */
+		char *direct_url; /* past a pooler; empty: url is direct */
+		enum conf_prepared prepared;
 		bool auto_migrate, seed_demo;
 		uint32_t pool_size;  /* connections per worker; 4 */
 		char *embedded_user; /* who runs it when we are root */

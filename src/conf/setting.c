@@ -17,6 +17,7 @@ static const char *const durability_words[] = { "interval", "strict", NULL };
 static const char *const meter_scope_words[] = { "billable", "all", NULL };
 static const char *const accepts_words[] = { "database", "disk", NULL };
 static const char *const audit_words[] = { "all", "failures", NULL };
+static const char *const prepared_words[] = { "auto", "always", "never", NULL };
 static const char *const outage_words[] = { "refuse", "open", NULL };
 
 #define RELOAD  true
@@ -132,6 +133,13 @@ const struct setting SETTINGS[] = {
 	STRING(database, hostaddr, "", setting_check_hostaddr,
 		"addresses, one per host of database.url", RESTART,
 		"spares looking the host names up"),
+	ROW(database, direct_url, SETTING_STRING, "", RESTART,
+		"the same database past the pooler that database.url names",
+		AT(database.direct_url),
+		.range = "libpq connection string or URI"),
+	WORDS(database, prepared, "auto", prepared_words,
+		"auto, always or never", RELOAD,
+		"statements prepared by name; auto: not through a pooler"),
 	BOOL(database, auto_migrate, "yes", RESTART,
 		"apply migrations at the start"),
 	BOOL(database, seed_demo, "no", RESTART,

@@ -174,11 +174,8 @@ static void identify(struct flush *f)
 
 static enum tl_status open_events(struct flush *f, struct tl_err *err)
 {
-	const char *hostaddr = f->o.conf->database.hostaddr;
 	const struct pg_pool_opts po = {
-		.conninfo = f->o.conninfo,
-		.hostaddr = hostaddr != NULL && hostaddr[0] != '\0' ? hostaddr
-								    : NULL,
+		.way = pg_way(f->o.conf, f->o.conninfo),
 		.application_name = "tallyd flusher",
 		.size = POOL_SIZE,
 		.queue_max = POOL_QUEUE,

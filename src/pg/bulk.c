@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 
 #include "pg/migrate_files.h"
+#include "pg/pg_direct.h"
 #include "pg/pg_fail.h"
 #include "pg/pg_target.h"
 
@@ -14,32 +15,16 @@ struct bulk {
 	PGconn *pq;
 };
 
-static void ignore_notice(void *arg, const char *words)
-{
-	(void)arg;
-	(void)words;
-}
-
 enum tl_status bulk_open(const char *conninfo, struct bulk **b_r,
 			 struct tl_err *err)
 {
-	/* What stands later wins, so the string may set both itself. */
-	const char *keys[] = { "connect_timeout", "application_name", "dbname",
-			       NULL };
-	const char *values[] = { "10", "tallyctl", conninfo, NULL };
-	struct bulk *b = tl_alloc(sizeof(*b));
-	enum tl_status st;
+	PGconn *pq = NULL;
+	enum tl_status st = pg_direct_open(conninfo, "tallyctl", &pq, err);
 
-	b->pq = PQconnectdbParams(keys, values, 1);
-	tl_assert(b->pq != NULL); /* out of memory */
-	if (PQstatus(b->pq) != CONNECTION_OK) {
-		st = pg_words(err, TL_UNAVAILABLE, "connect",
-			      PQerrorMessage(b->pq));
-		bulk_close(&b);
+	if (st != TL_OK)
 		return st;
-	}
-	PQsetNoticeProcessor(b->pq, ignore_notice, NULL);
-	*b_r = b;
+	*b_r = tl_alloc(sizeof(**b_r));
+	(*b_r)->pq = pq;
 	return TL_OK;
 }
 

@@ -17,6 +17,7 @@
 
 struct bulk;
 
+/* TL_DENIED: conninfo leads through a pooler. */
 enum tl_status bulk_open(const char *conninfo, struct bulk **b_r,
 			 struct tl_err *err) TL_MUST_CHECK;
 /* What is not committed is rolled back. */

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "pg/migrate_files.h"
+#include "pg/pg_direct.h"
 #include "pg/pg_fail.h"
 #include "pg/pg_target.h"
 
@@ -42,34 +43,17 @@ struct run { /* one call of this file's public functions */
 	uint32_t n_applied;
 };
 
-static void ignore_notice(void *arg, const char *words)
-{
-	(void)arg;
-	(void)words;
-}
-
 static enum tl_status open_pq(const char *conninfo, PGconn **pq_r,
 			      struct tl_err *err)
 {
-	/* What stands later wins, so the string may set both itself. */
-	const char *keys[] = { "connect_timeout", "application_name", "dbname",
-			       NULL };
-	const char *values[] = { "10", "tallyd migrate", conninfo, NULL };
-	PGconn *pq = PQconnectdbParams(keys, values, 1);
-	enum tl_status st;
+	enum tl_status st =
+		pg_direct_open(conninfo, "tallyd migrate", pq_r, err);
 
-	tl_assert(pq != NULL); /* out of memory */
-	if (PQstatus(pq) != CONNECTION_OK) {
-		st = pg_words(err, TL_UNAVAILABLE, "connect",
-			      PQerrorMessage(pq));
-		PQfinish(pq);
+	if (st != TL_OK)
 		return st;
-	}
-	PQsetNoticeProcessor(pq, ignore_notice, NULL);
 	/* A role of the name tallyd would make the tables in the schema of
 	 * that name otherwise. */
-	PQclear(PQexec(pq, "SET search_path TO public"));
-	*pq_r = pq;
+	PQclear(PQexec(*pq_r, "SET search_path TO public"));
 	return TL_OK;
 }
 

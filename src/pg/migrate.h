@@ -3,8 +3,9 @@
  *
  * Each in its own transaction, in order, under an advisory lock, with the
  * SHA-256 of the up file kept in tallyd.schema_migration; a file that
- * changed after it was applied is refused.  Blocking libpq: for short-lived
- * processes (a child of the master, tallyctl), never on a loop.
+ * changed after it was applied is refused.  TL_DENIED: through a pooler, whose
+ * sessions hold no lock.  Blocking libpq: for short-lived processes (a child of
+ * the master, tallyctl), never on a loop.
  */
 #ifndef TALLY_PG_MIGRATE_H
 #define TALLY_PG_MIGRATE_H

@@ -18,9 +18,36 @@
 struct pg_pool;
 struct pg; /* where a query goes: a pool, or a transaction's connection */
 
-struct pg_pool_opts {
+/*
+ * A pooler (pgbouncer and the like) may give each transaction another session.
+ * It is known by a backend number that is not the one of the hand-shake; then
+ * statements go unnamed, settings of the session go with each transaction, and
+ * what needs a session of its own goes the direct way.
+ */
+enum pg_prepared {
+	PG_PREPARED_AUTO, /* named, but not through a pooler */
+	PG_PREPARED_ALWAYS,
+	PG_PREPARED_NEVER
+};
+struct pg_way {
 	const char *conninfo; /* libpq connection string, several hosts too */
 	const char *hostaddr; /* overrides name look-up; NULL */
+	const char *direct;   /* past the pooler; NULL: conninfo is direct */
+	enum pg_prepared prepared;
+};
+struct conf;
+/* As the settings have it; conninfo is database.url, or the embedded one's.
+ * Borrows all of it. */
+struct pg_way pg_way(const struct conf *conf, const char *conninfo);
+/* The same for what needs a session of its own. */
+struct pg_way pg_way_direct(const struct pg_way *way);
+/* Whether its strings can be read at all; tries nothing.  TL_INVALID names the
+ * setting, and no password. */
+enum tl_status pg_way_check(const struct conf *conf,
+			    struct tl_err *err) TL_MUST_CHECK;
+
+struct pg_pool_opts {
+	struct pg_way way;
 	const char *application_name; /* "tallyd worker/1" */
 	uint32_t size;		 /* exclusive connections */
 	uint32_t queue_max;	 /* waiters; beyond: TL_FULL */
@@ -40,6 +67,8 @@ bool pg_pool_healthy(const struct pg_pool *pool); /* last contact was good */
 /* "" when healthy, else why not; borrowed until the next loop turn. */
 const char *pg_pool_trouble(const struct pg_pool *pool);
 struct pg *pg_pool_pg(struct pg_pool *pool); /* borrowed handle */
+/* A pooler stands between, as the last connection that was made showed. */
+bool pg_pooled(const struct pg *pg);
 
 /* ---- what generated code uses ---- */
 enum pg_type { /* binary wire forms */
@@ -125,9 +154,10 @@ enum tl_status pg_transaction(struct pg *pg, pg_tx_fn fn, void *arg,
 			      struct tl_err *err) TL_MUST_CHECK;
 
 /*
- * LISTEN on a direct connection of its own.  fn runs on the loop's stack at
- * each notification (those that arrive together count once) and after each
- * (re)connect, because what was told in between is lost.
+ * LISTEN on a direct connection of its own; not through a pooler, which would
+ * lose it.  fn runs on the loop's stack at each notification (those that arrive
+ * together count once) and after each (re)connect, because what was told in
+ * between is lost.
  */
 struct pg_listener;
 struct pg_listener *pg_listener_new(const struct pg_pool_opts *o,

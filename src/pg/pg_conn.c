@@ -17,7 +17,8 @@
 
 static void on_socket(evutil_socket_t fd, short events, void *arg);
 
-struct pg_conn *pg_conn_new(struct pg_pool *pool, PGconn *pq, int backend_pid,
+struct pg_conn *pg_conn_new(struct pg_pool *pool, PGconn *pq,
+			    const struct pg_session *session,
 			    struct tl_err *err)
 {
 	struct pg_conn *c;
@@ -32,7 +33,12 @@ struct pg_conn *pg_conn_new(struct pg_pool *pool, PGconn *pq, int backend_pid,
 	tl_list_init(&c->cancel_link);
 	c->pool = pool;
 	c->pq = pq;
-	c->backend_pid = backend_pid;
+	c->backend_pid = session->backend_pid;
+	if (c->backend_pid == 0)
+		c->settings = pg_transaction_settings(&pool->target, session);
+	c->unnamed =
+		pool->prepared == PG_PREPARED_NEVER ||
+		(pool->prepared == PG_PREPARED_AUTO && c->backend_pid == 0);
 	c->since_mono_ms = tl_mono_ms();
 	c->readable = event_new(co_base(), PQsocket(pq), EV_READ | EV_PERSIST,
 				on_socket, c);
@@ -72,6 +78,7 @@ void pg_conn_free(struct pg_conn *c)
 	close_socket(c);
 	drop_answers(c);
 	tl_free(c->prepared);
+	tl_free(c->settings);
 	tl_free(c);
 }
 
@@ -130,9 +137,16 @@ bool pg_conn_send_prepare(struct pg_conn *c, const struct pg_known *known)
 bool pg_conn_send_run(struct pg_conn *c, const struct pg_known *known,
 		      const struct pg_encoded *params)
 {
+	const struct pg_statement *st = known->st;
+
+	if (c->unnamed)
+		return sent(c, PG_STEP_RUN,
+			    PQsendQueryParams(c->pq, st->sql, (int)st->n_params,
+					      st->param_oids, params->values,
+					      params->lengths, params->formats,
+					      1));
 	return sent(c, PG_STEP_RUN,
-		    PQsendQueryPrepared(c->pq, known->name,
-					(int)known->st->n_params,
+		    PQsendQueryPrepared(c->pq, known->name, (int)st->n_params,
 					params->values, params->lengths,
 					params->formats, 1));
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/co.h"
+#include "pg/pg_direct.h"
 #include "pg/pg_target.h"
 
 #define ADDRS_PER_HOST_MAX 8
@@ -106,29 +107,51 @@ enum tl_status pg_ask(PGconn *pq, const char *sql, uint64_t due_mono_ms,
 	return TL_OK;
 }
 
+#define HANG_UP_SETTING                                                        \
+	"set_config('client_connection_check_interval', '2000', l)"
+
 /*
  * As statements and not as start-up options: poolers refuse those, and one
- * that this server does not know must not cost the connection.
+ * that this server does not know must not cost the connection.  only_now: SQL
+ * that is true where the settings must end with the transaction.
  */
+static char *settings_sql(const struct pg_target *t, const char *only_now,
+			  bool hang_up)
+{
+	return tl_asprintf(
+		"SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', l)"
+		/* a role of the name tallyd would look into the schema of
+		 * that name first */
+		", set_config('search_path', 'public', l)"
+		", set_config('standard_conforming_strings', 'on', l)"
+		", set_config('statement_timeout', '%u', l)"
+		", set_config('idle_in_transaction_session_timeout', '%d', l)"
+		"%s FROM (SELECT %s) AS x(l)",
+		t->statement_timeout_ms, IDLE_IN_TRANSACTION_MS,
+		hang_up ? ", " HANG_UP_SETTING : "", only_now);
+}
+
+char *pg_transaction_settings(const struct pg_target *t,
+			      const struct pg_session *session)
+{
+	return settings_sql(t, "true", session->sees_hang_up);
+}
+
 static enum tl_status make_session(PGconn *pq, const struct pg_target *t,
-				   uint64_t due_mono_ms, int *backend_pid_r,
+				   uint64_t due_mono_ms,
+				   struct pg_session *session_r,
 				   struct tl_err *err)
 {
-	char sql[512], pid_text[16];
+	char pid_text[16], only_now[40], *sql;
 	PGresult *res = NULL;
 	enum tl_status st;
 
-	snprintf(sql, sizeof(sql),
-		 "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
-		 /* a role of the name tallyd would look into the schema of
-		  * that name first */
-		 ", set_config('search_path', 'public', false)"
-		 ", set_config('standard_conforming_strings', 'on', false)"
-		 ", set_config('statement_timeout', '%u', false)"
-		 ", set_config('idle_in_transaction_session_timeout', '%d', "
-		 "false)",
-		 t->statement_timeout_ms, IDLE_IN_TRANSACTION_MS);
+	snprintf(pid_text, sizeof(pid_text), "%d", PQbackendPID(pq));
+	snprintf(only_now, sizeof(only_now), "pg_backend_pid() <> %s",
+		 pid_text);
+	sql = settings_sql(t, only_now, false);
 	st = pg_ask(pq, sql, due_mono_ms, &res, err);
+	tl_free(sql);
 	if (st != TL_OK)
 		return st;
 	if (PQresultStatus(res) != PGRES_TUPLES_OK) {
@@ -137,19 +160,20 @@ static enum tl_status make_session(PGconn *pq, const struct pg_target *t,
 		PQclear(res);
 		return st;
 	}
-	snprintf(pid_text, sizeof(pid_text), "%d", PQbackendPID(pq));
-	*backend_pid_r = strcmp(PQgetvalue(res, 0, 0), pid_text) == 0
-				 ? PQbackendPID(pq)
-				 : 0;
+	session_r->backend_pid = strcmp(PQgetvalue(res, 0, 0), pid_text) == 0
+					 ? PQbackendPID(pq)
+					 : 0;
 	PQclear(res);
 	/* PostgreSQL 14 on Linux; elsewhere a hang-up is noticed later. */
-	st = pg_ask(pq,
-		    "SELECT set_config('client_connection_check_interval', "
-		    "'2000', false)",
-		    due_mono_ms, &res, err);
-	if (st == TL_OK)
-		PQclear(res);
-	return st;
+	sql = tl_asprintf("SELECT " HANG_UP_SETTING " FROM (SELECT %s) AS x(l)",
+			  only_now);
+	st = pg_ask(pq, sql, due_mono_ms, &res, err);
+	tl_free(sql);
+	if (st != TL_OK)
+		return st;
+	session_r->sees_hang_up = PQresultStatus(res) == PGRES_TUPLES_OK;
+	PQclear(res);
+	return TL_OK;
 }
 
 static PGconn *start(const struct pg_target *t, const struct pg_host *h,
@@ -186,7 +210,7 @@ static PGconn *start(const struct pg_target *t, const struct pg_host *h,
 static enum tl_status try_addr(const struct pg_target *t,
 			       const struct pg_host *h, const char *hostaddr,
 			       const char *attrs, PGconn **pq_r,
-			       int *backend_pid_r, struct tl_err *err)
+			       struct pg_session *session_r, struct tl_err *err)
 {
 	uint64_t due = tl_mono_ms() + t->connect_timeout_ms;
 	PGconn *pq = start(t, h, hostaddr, attrs);
@@ -198,7 +222,7 @@ static enum tl_status try_addr(const struct pg_target *t,
 		st = pg_words(err, TL_UNAVAILABLE, "connect",
 			      PQerrorMessage(pq));
 	if (st == TL_OK)
-		st = make_session(pq, t, due, backend_pid_r, err);
+		st = make_session(pq, t, due, session_r, err);
 	if (st != TL_OK) {
 		PQfinish(pq);
 		return st;
@@ -209,7 +233,7 @@ static enum tl_status try_addr(const struct pg_target *t,
 
 static enum tl_status try_host(const struct pg_target *t,
 			       const struct pg_host *h, const char *attrs,
-			       PGconn **pq_r, int *backend_pid_r,
+			       PGconn **pq_r, struct pg_session *session_r,
 			       struct tl_err *err)
 {
 	struct co_addr addrs[ADDRS_PER_HOST_MAX];
@@ -218,12 +242,10 @@ static enum tl_status try_host(const struct pg_target *t,
 
 	if (h->hostaddr != NULL || h->host == NULL || h->host[0] == '/' ||
 	    h->host[0] == '@')
-		return try_addr(t, h, h->hostaddr, attrs, pq_r, backend_pid_r,
-				err);
+		return try_addr(t, h, h->hostaddr, attrs, pq_r, session_r, err);
 	st = co_resolve(h->host, addrs, &n, err);
 	for (uint32_t i = 0; st == TL_OK && i < n; i++) {
-		st = try_addr(t, h, addrs[i].text, attrs, pq_r, backend_pid_r,
-			      err);
+		st = try_addr(t, h, addrs[i].text, attrs, pq_r, session_r, err);
 		if (st == TL_OK || st == TL_CANCELED || st == TL_DEADLINE)
 			return st;
 		if (i + 1 < n)
@@ -233,13 +255,13 @@ static enum tl_status try_host(const struct pg_target *t,
 }
 
 static enum tl_status try_hosts(const struct pg_target *t, const char *attrs,
-				PGconn **pq_r, int *backend_pid_r,
+				PGconn **pq_r, struct pg_session *session_r,
 				struct tl_err *err)
 {
 	enum tl_status st = TL_UNAVAILABLE;
 
 	for (uint32_t i = 0; i < t->n_hosts; i++) {
-		st = try_host(t, &t->hosts[i], attrs, pq_r, backend_pid_r, err);
+		st = try_host(t, &t->hosts[i], attrs, pq_r, session_r, err);
 		if (st == TL_OK || st == TL_CANCELED || st == TL_DEADLINE)
 			break;
 	}
@@ -247,17 +269,34 @@ static enum tl_status try_hosts(const struct pg_target *t, const char *attrs,
 }
 
 enum tl_status pg_connect(const struct pg_target *t, PGconn **pq_r,
-			  int *backend_pid_r, struct tl_err *err)
+			  struct pg_session *session_r, struct tl_err *err)
 {
 	const char *attrs = t->session_attrs;
 	enum tl_status st;
 
 	/* libpq means: over all hosts first standbys, then anything. */
 	if (attrs != NULL && strcmp(attrs, "prefer-standby") == 0) {
-		st = try_hosts(t, "standby", pq_r, backend_pid_r, err);
+		st = try_hosts(t, "standby", pq_r, session_r, err);
 		if (st == TL_OK || st == TL_CANCELED || st == TL_DEADLINE)
 			return st;
 		attrs = NULL;
 	}
-	return try_hosts(t, attrs, pq_r, backend_pid_r, err);
+	return try_hosts(t, attrs, pq_r, session_r, err);
+}
+
+enum tl_status pg_connect_direct(const struct pg_target *t, PGconn **pq_r,
+				 struct tl_err *err)
+{
+	struct pg_session session;
+	PGconn *pq = NULL;
+	enum tl_status st = pg_connect(t, &pq, &session, err);
+
+	if (st != TL_OK)
+		return st;
+	if (session.backend_pid == 0) {
+		PQfinish(pq);
+		return pg_direct_refuse(err);
+	}
+	*pq_r = pq;
+	return TL_OK;
 }

@@ -25,7 +25,7 @@
 #define PG_ROLLBACK_LIMIT_MS 2000
 #define PG_COMMIT_LIMIT_MS   5000
 #define PG_UNHEALTHY_WAIT_MS 250
-#define PG_BATCH_STEPS       4
+#define PG_BATCH_STEPS       5
 #define PG_STATEMENT_NAME    80
 
 struct co;
@@ -35,6 +35,7 @@ struct event;
 enum pg_step {
 	PG_STEP_DEALLOCATE,
 	PG_STEP_BEGIN,
+	PG_STEP_SETTINGS,
 	PG_STEP_PREPARE,
 	PG_STEP_RUN
 };
@@ -68,6 +69,8 @@ struct pg_conn {
 	uint8_t *prepared; /* bit per number in pool->statements */
 	uint32_t prepared_bytes;
 	bool stale; /* drop the statements before the next use */
+	bool unnamed;   /* a name may be another session's a moment later */
+	char *settings; /* SQL for each transaction; NULL: the session's */
 
 	bool in_flight; /* until the answer to the sync */
 	uint8_t steps[PG_BATCH_STEPS];
@@ -108,6 +111,8 @@ struct pg_pool {
 	bool connecting;     /* its coroutine lives */
 	bool failed;         /* the last attempt to connect */
 	bool served;         /* there was a connection, once */
+	bool pooled;         /* the last one led through a pooler */
+	enum pg_prepared prepared;
 	uint32_t backoff_ms; /* of the next attempt */
 	char trouble[256];
 
@@ -123,7 +128,8 @@ struct pg_waiter { /* on the waiting stack */
 };
 
 /* ---- pg_conn.c ---- */
-struct pg_conn *pg_conn_new(struct pg_pool *pool, PGconn *pq, int backend_pid,
+struct pg_conn *pg_conn_new(struct pg_pool *pool, PGconn *pq,
+			    const struct pg_session *session,
 			    struct tl_err *err);
 void pg_conn_free(struct pg_conn *c); /* unlinks */
 /* Closes it; frees it too unless somebody holds it. */

@@ -238,18 +238,11 @@ static enum tl_status turn(struct pg_lead *l, struct tl_err *err)
 static enum tl_status session(struct pg_lead *l, struct tl_err *err)
 {
 	enum tl_status st;
-	int backend_pid;
 	bool yes;
 
-	st = pg_connect(&l->target, &l->pq, &backend_pid, err);
+	st = pg_connect_direct(&l->target, &l->pq, err);
 	if (st != TL_OK)
 		return st;
-	if (backend_pid == 0)
-		return tl_err_set(
-			err, TL_DENIED,
-			"a pooler stands between, and a lock of its "
-			"session is worth nothing; give the scheduler "
-			"a direct connection");
 	l->readable = event_new(co_base(), PQsocket(l->pq),
 				EV_READ | EV_PERSIST, on_readable, l);
 	tl_assert(l->readable != NULL);
@@ -295,7 +288,10 @@ static void keeper(void *arg)
 		hang_up(l);
 		if (st == TL_CANCELED || l->resigning)
 			break;
-		if (!l->failed)
+		if (!l->failed && st == TL_DENIED)
+			log_error("nobody leads through '%s': %s", l->channel,
+				  err.text);
+		else if (!l->failed)
 			log_warn("no way to lead through '%s': %s; trying on",
 				 l->channel, err.text);
 		l->failed = true;
@@ -327,16 +323,18 @@ struct pg_lead *pg_lead_new(const struct pg_pool_opts *o,
 			    const struct pg_lead_opts *lo)
 {
 	struct pg_lead *l = tl_alloc(sizeof(*l));
+	struct pg_pool_opts direct = *o;
 	struct timeval now = { 0, 0 };
 	struct tl_err err;
 
+	direct.way = pg_way_direct(&o->way);
 	l->o = *lo;
 	l->channel = tl_strdup(lo->channel);
 	l->ended = true;
 	tl_list_init(&l->requests);
 	l->start = evtimer_new(co_base(), on_start, l);
 	tl_assert(l->start != NULL);
-	if (pg_target_init(&l->target, o, &err) == TL_OK)
+	if (pg_target_init(&l->target, &direct, &err) == TL_OK)
 		evtimer_add(l->start, &now);
 	else
 		log_error("nobody leads through '%s': %s", l->channel,

@@ -8,7 +8,8 @@
  * in the database beside.
  * Followers ask for the lock every TRY_MS and when they are told something: a
  * lock that is waited for in the server would hold back its vacuum.
- * Through a pooler nobody leads: the lock would be some other session's.
+ * It goes the direct way: through a pooler the lock would be some other
+ * session's, so nobody leads there.
  * Runs in: scheduler.  Suspends: where said.
  */
 #ifndef TALLY_PG_PG_LEAD_H

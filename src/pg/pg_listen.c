@@ -118,9 +118,8 @@ static void connector(void *arg)
 	PGconn *pq = NULL;
 	struct tl_err err;
 	enum tl_status st;
-	int pid;
 
-	st = pg_connect(&l->target, &pq, &pid, &err);
+	st = pg_connect_direct(&l->target, &pq, &err);
 	if (st == TL_OK)
 		st = start_listening(l, pq, &err);
 	l->connecting = false;
@@ -130,7 +129,10 @@ static void connector(void *arg)
 			destroy(l);
 			return;
 		}
-		if (!l->failed && st != TL_CANCELED)
+		if (!l->failed && st == TL_DENIED)
+			log_error("not listening on '%s': %s", l->channel,
+				  err.text);
+		else if (!l->failed && st != TL_CANCELED)
 			log_warn("not listening on '%s': %s; trying on",
 				 l->channel, err.text);
 		l->failed = true;
@@ -165,6 +167,7 @@ struct pg_listener *pg_listener_new(const struct pg_pool_opts *o,
 				    void *arg)
 {
 	struct pg_listener *l = tl_alloc(sizeof(*l));
+	struct pg_pool_opts direct = *o;
 	struct tl_err err;
 
 	l->channel = tl_strdup(channel);
@@ -173,7 +176,8 @@ struct pg_listener *pg_listener_new(const struct pg_pool_opts *o,
 	l->timer = evtimer_new(co_base(), on_timer, l);
 	l->caller = event_new(co_base(), -1, 0, on_call, l);
 	tl_assert(l->timer != NULL && l->caller != NULL);
-	if (pg_target_init(&l->target, o, &err) == TL_OK)
+	direct.way = pg_way_direct(&o->way);
+	if (pg_target_init(&l->target, &direct, &err) == TL_OK)
 		schedule(l);
 	else
 		log_error("not listening on '%s': %s", channel, err.text);

@@ -29,8 +29,10 @@ uint32_t pg_jitter(uint32_t ms)
 /* ---- connecting ---- */
 static bool wants_more(const struct pg_pool *pool)
 {
+	/* Through a pooler there is no number to cancel by. */
 	return pool->target.n_hosts > 0 &&
-	       (pool->n_conns < pool->size || pool->control == NULL);
+	       (pool->n_conns < pool->size ||
+		(pool->control == NULL && !pool->pooled));
 }
 
 static void schedule_connect(struct pg_pool *pool)
@@ -53,8 +55,9 @@ static void admit(struct pg_pool *pool, struct pg_conn *c)
 	pool->served = true;
 	pool->backoff_ms = 0;
 	pool->trouble[0] = '\0';
+	pool->pooled = c->backend_pid == 0;
 	/* Requests first; then the means to cancel them; then the rest. */
-	if (pool->n_conns > 0 && pool->control == NULL) {
+	if (pool->n_conns > 0 && pool->control == NULL && !pool->pooled) {
 		c->state = PG_CONN_CONTROL;
 		pool->control = c;
 		pg_cancel_next(pool);
@@ -83,14 +86,14 @@ static void connector(void *arg)
 {
 	struct pg_pool *pool = arg;
 	struct pg_conn *c = NULL;
+	struct pg_session session;
 	PGconn *pq = NULL;
 	struct tl_err err;
 	enum tl_status st;
-	int pid = 0;
 
-	st = pg_connect(&pool->target, &pq, &pid, &err);
+	st = pg_connect(&pool->target, &pq, &session, &err);
 	if (st == TL_OK) {
-		c = pg_conn_new(pool, pq, pid, &err);
+		c = pg_conn_new(pool, pq, &session, &err);
 		if (c == NULL)
 			PQfinish(pq);
 	}
@@ -128,6 +131,7 @@ struct pg_pool *pg_pool_new(const struct pg_pool_opts *o)
 	pool->handle.pool = pool;
 	pool->size = o->size;
 	pool->queue_max = o->queue_max;
+	pool->prepared = o->way.prepared;
 	tl_list_init(&pool->idle);
 	tl_list_init(&pool->busy);
 	tl_list_init(&pool->waiters);
@@ -183,6 +187,11 @@ const char *pg_pool_trouble(const struct pg_pool *pool)
 struct pg *pg_pool_pg(struct pg_pool *pool)
 {
 	return &pool->handle;
+}
+
+bool pg_pooled(const struct pg *pg)
+{
+	return pg->pool->pooled;
 }
 
 /* ---- lending ---- */

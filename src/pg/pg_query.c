@@ -15,14 +15,17 @@
 
 /*
  * What stands before one sync is sent in one piece: old statements dropped,
- * BEGIN, the prepare on first use, the statement.
+ * BEGIN, a pooled transaction's settings, the prepare on first use, the
+ * statement.  It is one transaction, with BEGIN or without, and a pooler gives
+ * it one session.
  */
 static void send_batch(struct pg_conn *c, bool open_transaction,
 		       const struct pg_known *known,
 		       const struct pg_param *params)
 {
 	struct pg_encoded *e = &c->pool->encoded;
-	bool drop = c->stale && PQtransactionStatus(c->pq) == PQTRANS_IDLE;
+	bool first = PQtransactionStatus(c->pq) == PQTRANS_IDLE;
+	bool drop = c->stale && first;
 
 	pg_encode(e, known->st, params);
 	pg_conn_begin_batch(c);
@@ -30,7 +33,10 @@ static void send_batch(struct pg_conn *c, bool open_transaction,
 		return;
 	if (open_transaction && !pg_conn_send(c, PG_STEP_BEGIN, "BEGIN"))
 		return;
-	if ((drop || !pg_conn_has(c, known->number)) &&
+	if (c->settings != NULL && first &&
+	    !pg_conn_send(c, PG_STEP_SETTINGS, c->settings))
+		return;
+	if (!c->unnamed && (drop || !pg_conn_has(c, known->number)) &&
 	    !pg_conn_send_prepare(c, known))
 		return;
 	if (pg_conn_send_run(c, known, e))
@@ -48,7 +54,7 @@ static enum tl_status judge(struct pg_conn *c, const char *name,
 	if (c->failure == NULL)
 		return tl_err_set(err, TL_BROKEN, "%.100s: no answer", name);
 	st = pg_fail(c->failure, name, err);
-	if (pg_sqlstate_is_stale(pg_sqlstate(c->failure)))
+	if (!c->unnamed && pg_sqlstate_is_stale(pg_sqlstate(c->failure)))
 		c->stale = true;
 	if (pg_sqlstate_is_lost(pg_sqlstate(c->failure)))
 		/* It would be closed under its next user. */

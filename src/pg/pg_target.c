@@ -165,7 +165,7 @@ enum tl_status pg_target_init(struct pg_target *t, const struct pg_pool_opts *o,
 
 	*t = (struct pg_target){ .n_hosts = 0 };
 	t->statement_timeout_ms = o->statement_timeout_ms;
-	opts = PQconninfoParse(o->conninfo, &words);
+	opts = PQconninfoParse(o->way.conninfo, &words);
 	if (opts == NULL) {
 		st = pg_words(err, TL_INVALID, "connection string", words);
 		PQfreemem(words);
@@ -178,8 +178,8 @@ enum tl_status pg_target_init(struct pg_target *t, const struct pg_pool_opts *o,
 		t->session_attrs = tl_strdup(attrs);
 	host = option(opts, "host");
 	hostaddr = option(opts, "hostaddr");
-	if (o->hostaddr != NULL && o->hostaddr[0] != '\0')
-		hostaddr = o->hostaddr;
+	if (o->way.hostaddr != NULL)
+		hostaddr = o->way.hostaddr;
 	if (host == NULL && hostaddr == NULL) /* else libpq would look it up */
 		host = getenv("PGHOST");
 	st = add_hosts(t, host, hostaddr, option(opts, "port"), err);
@@ -208,7 +208,8 @@ void pg_target_deinit(struct pg_target *t)
 enum tl_status pg_conninfo_check(const char *conninfo, const char *hostaddr,
 				 struct tl_err *err)
 {
-	struct pg_pool_opts o = { .conninfo = conninfo, .hostaddr = hostaddr };
+	struct pg_pool_opts o = { .way = { .conninfo = conninfo,
+					   .hostaddr = hostaddr } };
 	struct pg_target t;
 	enum tl_status st = pg_target_init(&t, &o, err);
 

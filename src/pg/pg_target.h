@@ -10,6 +10,7 @@
 #ifndef TALLY_PG_PG_TARGET_H
 #define TALLY_PG_PG_TARGET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <libpq-fe.h>
@@ -34,16 +35,29 @@ struct pg_target {
 	uint32_t statement_timeout_ms;
 };
 
+/* What a new connection turned out to be. */
+struct pg_session {
+	int backend_pid;   /* 0: a pooler's number, which is no backend's */
+	bool sees_hang_up; /* the server looks whether we are still there */
+};
+
 enum tl_status pg_target_init(struct pg_target *t, const struct pg_pool_opts *o,
 			      struct tl_err *err) TL_MUST_CHECK;
 void pg_target_deinit(struct pg_target *t);
 
 /*
- * First host that answers; non-blocking, session settings made.  *backend_pid_r
- * is 0 when a pooler stands between, whose number is not the backend's.
+ * First host that answers; non-blocking.  Its session has our settings, unless
+ * a pooler stands between: its sessions are everybody's, and keep nothing.
  */
 enum tl_status pg_connect(const struct pg_target *t, PGconn **pq_r,
-			  int *backend_pid_r, struct tl_err *err) TL_MUST_CHECK;
+			  struct pg_session *session_r,
+			  struct tl_err *err) TL_MUST_CHECK;
+/* Those settings for one transaction, through a pooler; the caller's. */
+char *pg_transaction_settings(const struct pg_target *t,
+			      const struct pg_session *session);
+/* As pg_connect, the direct way; TL_DENIED: there is none, with the cure. */
+enum tl_status pg_connect_direct(const struct pg_target *t, PGconn **pq_r,
+				 struct tl_err *err) TL_MUST_CHECK;
 /* One statement on a connection that nobody else uses (not pipelined). */
 enum tl_status pg_ask(PGconn *pq, const char *sql, uint64_t due_mono_ms,
 		      PGresult **res_r, struct tl_err *err) TL_MUST_CHECK;

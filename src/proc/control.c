@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ctl/ctl.h"
+#include "pg/pg.h"
 #include "proc/master.h"
 #include "proc/pgembed.h"
 
@@ -73,10 +74,12 @@ static void on_status(void *arg, struct ctl_call *call)
 static void on_database(void *arg, struct ctl_call *call)
 {
 	struct master *m = arg;
+	const struct pg_way way = pg_way(m->crew->conf, m->conninfo);
 	struct tl_arena *a = ctl_call_arena(call);
 	struct doc *d = doc_object(a);
 
 	doc_set(a, d, "url", text(a, m->conninfo));
+	doc_set(a, d, "direct_url", text(a, pg_way_direct(&way).conninfo));
 	doc_set(a, d, "embedded", doc_bool(m->pg != NULL));
 	ctl_answer(call, d);
 }

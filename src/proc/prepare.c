@@ -66,7 +66,9 @@ static enum tl_status seed(const struct conf *conf, const char *conninfo,
 
 struct identity {
 	struct pg_pool *pool;
-	struct prepared *out;
+	uint64_t id[2];
+	enum tl_status status;
+	struct tl_err *err;
 	struct event_base *base;
 };
 
@@ -75,62 +77,83 @@ static void ask_identity(void *arg)
 	struct identity *id = arg;
 	struct q_instance_get_row row;
 	struct tl_arena arena;
-	struct tl_err err;
 
 	tl_arena_init(&arena);
-	id->out->status =
-		q_instance_get(pg_pool_pg(id->pool), &arena, &row, &err);
-	if (id->out->status == TL_OK)
-		memcpy(id->out->id, row.database_id.b, 16);
-	else
-		snprintf(id->out->text, sizeof(id->out->text), "%s", err.text);
+	id->status =
+		q_instance_get(pg_pool_pg(id->pool), &arena, &row, id->err);
+	if (id->status == TL_OK)
+		memcpy(id->id, row.database_id.b, 16);
 	tl_arena_deinit(&arena);
 	event_base_loopexit(id->base, NULL);
 }
 
 /* Through the same generated function as everybody: a loop for one query. */
-static enum tl_status read_identity(const struct conf *conf,
-				    const char *conninfo, struct prepared *out,
+static enum tl_status read_identity(const struct pg_way *way, uint64_t id_r[2],
 				    struct tl_err *err)
 {
 	struct pg_pool_opts o = {
-		.conninfo = conninfo,
-		.hostaddr = conf->database.hostaddr[0] != '\0'
-				    ? conf->database.hostaddr
-				    : NULL,
+		.way = *way,
 		.application_name = "tallyd start",
 		.size = 1,
 		.queue_max = 1,
 		.statement_timeout_ms = 10000,
 	};
-	struct identity id = { .out = out, .base = event_base_new() };
+	struct identity id = { .base = event_base_new(), .err = err };
 	enum tl_status st = co_init(id.base, 16, err);
 
 	if (st != TL_OK)
 		return st;
 	id.pool = pg_pool_new(&o);
 	st = co_spawn(ask_identity, &id, tl_mono_ms() + 10000, err);
-	if (st == TL_OK)
+	if (st == TL_OK) {
 		event_base_dispatch(id.base);
-	if (proc_coroutines_end(id.base, "done"))
+		st = id.status;
+	}
+	if (proc_coroutines_end(id.base, "done")) {
 		pg_pool_free(&id.pool); /* the server hears good-bye */
+		co_deinit();
+		event_base_free(id.base);
+	}
+	if (st == TL_OK)
+		memcpy(id_r, id.id, 16);
 	return st;
 }
 
-static enum tl_status work(const struct conf *conf, const char *conninfo,
+/* What is told in one database is not heard in another. */
+static enum tl_status check_direct(const struct pg_way *way,
+				   const uint64_t id[2], struct tl_err *err)
+{
+	struct pg_way direct = pg_way_direct(way);
+	uint64_t theirs[2];
+	enum tl_status st;
+
+	if (way->direct == NULL)
+		return TL_OK;
+	st = read_identity(&direct, theirs, err);
+	if (st == TL_OK && memcmp(theirs, id, sizeof(theirs)) != 0)
+		st = tl_err_set(err, TL_DENIED,
+				"it is another database than that of "
+				"database.url");
+	return st == TL_OK ? st : tl_err_wrap(err, "database.direct_url");
+}
+
+static enum tl_status work(const struct conf *conf, const struct pg_way *way,
 			   struct prepared *p, struct tl_err *err)
 {
+	const char *direct = pg_way_direct(way).conninfo;
 	uint64_t t0 = tl_mono_ms(), t1, t2;
-	enum tl_status st = schema(conf, conninfo, &p->migrations, err);
+	enum tl_status st = schema(conf, direct, &p->migrations, err);
 
 	if (st != TL_OK)
 		return st;
 	t1 = tl_mono_ms();
-	st = seed(conf, conninfo, err);
+	st = seed(conf, direct, err);
 	if (st != TL_OK)
 		return tl_err_wrap(err, "demo data");
 	t2 = tl_mono_ms();
-	st = read_identity(conf, conninfo, p, err);
+	st = read_identity(way, p->id, err);
+	if (st == TL_OK)
+		st = check_direct(way, p->id, err);
 	log_debug("database: schema %llu ms, demo data %llu ms, identity %llu "
 		  "ms",
 		  (unsigned long long)(t1 - t0), (unsigned long long)(t2 - t1),
@@ -140,6 +163,8 @@ static enum tl_status work(const struct conf *conf, const char *conninfo,
 
 static _Noreturn void in_child(struct master *m, int out)
 {
+	const struct pg_way way = pg_way(m->crew->conf, m->conninfo);
+	const struct pg_way direct = pg_way_direct(&way);
 	struct prepared p = { .status = TL_OK };
 	struct tl_err err;
 	enum tl_status st;
@@ -148,9 +173,9 @@ static _Noreturn void in_child(struct master *m, int out)
 	spawn_reset_signals(m);
 	title_set("tallyd: start");
 	/* For the blocking calls, which know the connection string only. */
-	if (m->pg == NULL && m->crew->conf->database.hostaddr[0] != '\0')
-		setenv("PGHOSTADDR", m->crew->conf->database.hostaddr, 1);
-	st = work(m->crew->conf, m->conninfo, &p, &err);
+	if (direct.hostaddr != NULL)
+		setenv("PGHOSTADDR", direct.hostaddr, 1);
+	st = work(m->crew->conf, &way, &p, &err);
 	if (st != TL_OK) {
 		p.status = st;
 		snprintf(p.text, sizeof(p.text), "%s", err.text);

@@ -67,10 +67,8 @@ static void scheduler_open(evutil_socket_t fd, short what, void *arg)
 {
 	struct scheduler *s = arg;
 	struct proc *p = s->p;
-	const char *hostaddr = p->conf->database.hostaddr;
 	const struct pg_pool_opts po = {
-		.conninfo = p->conninfo,
-		.hostaddr = hostaddr[0] != '\0' ? hostaddr : NULL,
+		.way = pg_way(p->conf, p->conninfo),
 		.application_name = "tallyd scheduler",
 		.size = POOL_SIZE,
 		.queue_max = POOL_QUEUE,

@@ -41,10 +41,7 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 {
 	char name[32];
 	struct pg_pool_opts po = {
-		.conninfo = p->conninfo,
-		.hostaddr = p->conf->database.hostaddr[0] != '\0'
-				    ? p->conf->database.hostaddr
-				    : NULL,
+		.way = pg_way(p->conf, p->conninfo),
 		.application_name = name,
 		.size = p->conf->database.pool_size,
 		.queue_max = QUEUE_MAX,

@@ -405,7 +405,7 @@ enum exit_status cmd_backup(struct tallyctl *t)
 		    TL_UNAVAILABLE) {
 		ex = backup_stopped(&b);
 	} else {
-		ex = db_url(t, &url);
+		ex = db_direct_url(t, &url);
 		if (ex == EXIT_OK)
 			ex = backup_from(&b, url);
 	}

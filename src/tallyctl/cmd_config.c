@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pg/pg.h"
 #include "tallyctl/tallyctl.h"
 
 /* The settings were read before: what is wrong with them was said there. */
@@ -11,7 +12,10 @@ enum exit_status cmd_config_check(struct tallyctl *t)
 {
 	struct doc *o = doc_object(t->arena);
 	const char *file = t->conf->file;
+	struct tl_err err;
 
+	if (pg_way_check(t->conf, &err) != TL_OK)
+		return complain(EXIT_USAGE, "%s", err.text);
 	if (!t->json) {
 		(void)printf("%s: the configuration is valid\n",
 			     file != NULL ? file : "defaults");
@@ -88,9 +92,8 @@ static void mask_words(const char *s, struct tl_buf *b)
 	tl_buf_adds(b, s);
 }
 
-static char *masked_url(struct tallyctl *t)
+static char *masked_url(struct tallyctl *t, const char *url)
 {
-	const char *url = t->conf->database.url;
 	struct tl_buf b;
 	char *text;
 
@@ -161,7 +164,9 @@ enum exit_status cmd_config_dump(struct tallyctl *t)
 	struct conf shown = *t->conf; /* borrows all but what is masked */
 
 	if (!ctl_flag(t->args, "secrets")) {
-		shown.database.url = masked_url(t);
+		shown.database.url = masked_url(t, t->conf->database.url);
+		shown.database.direct_url =
+			masked_url(t, t->conf->database.direct_url);
 		if (shown.cron.token[0] != '\0')
 			shown.cron.token = tl_arena_strndup(t->arena, "****", 4);
 	}

@@ -88,7 +88,7 @@ static void databases(struct doctor *d, enum tl_status daemon,
 	struct tl_err err;
 
 	if (d->t->conf->database.url[0] != '\0') {
-		if (db_url(d->t, &text) == EXIT_OK)
+		if (db_direct_url(d->t, &text) == EXIT_OK)
 			look_into(d, text);
 		return;
 	}
@@ -98,7 +98,8 @@ static void databases(struct doctor *d, enum tl_status daemon,
 	}
 	if (daemon != TL_OK ||
 	    daemon_ask(d->t, "database", ASK_MS, &result, &err) != TL_OK ||
-	    (url = doc_get(result, "url")) == NULL || url->type != DOC_STR) {
+	    (url = doc_get(result, "direct_url")) == NULL ||
+	    url->type != DOC_STR) {
 		d->database_away = true;
 		doctor_say(d, DOCTOR_FAIL, "database",
 			   "it is embedded and only the daemon knows how to "

@@ -43,7 +43,7 @@ enum exit_status cmd_migrate_up(struct tallyctl *t)
 	const char *url;
 	uint32_t n;
 
-	ex = db_url(t, &url);
+	ex = db_direct_url(t, &url);
 	if (ex != EXIT_OK)
 		return ex;
 	st = migrate_up(url, directory(t), (uint32_t)to, &n, &err);
@@ -60,7 +60,7 @@ enum exit_status cmd_migrate_down(struct tallyctl *t)
 	const char *url;
 	uint32_t n;
 
-	ex = db_url(t, &url);
+	ex = db_direct_url(t, &url);
 	if (ex != EXIT_OK)
 		return ex;
 	st = migrate_down(url, directory(t), (uint32_t)to, &n, &err);
@@ -101,7 +101,7 @@ enum exit_status cmd_migrate_status(struct tallyctl *t)
 	struct tl_err err;
 	const char *url;
 
-	ex = db_url(t, &url);
+	ex = db_direct_url(t, &url);
 	if (ex != EXIT_OK)
 		return ex;
 	st = migrate_status(url, directory(t), &list, &err);

@@ -336,7 +336,7 @@ static enum exit_status restore_locked(struct restore *r)
 		if (st == TL_OK)
 			st = restore_to(r, private_pg_url(p), &err);
 	} else if (st == TL_OK) {
-		ex = db_url(r->t, &url);
+		ex = db_direct_url(r->t, &url);
 		if (ex == EXIT_OK)
 			st = restore_to(r, url, &err);
 	}

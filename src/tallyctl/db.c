@@ -14,28 +14,45 @@
 #define STEP_MS           10
 #define ASK_MS            2000
 
-enum exit_status db_url(struct tallyctl *t, const char **url_r)
+/* What the daemon uses. */
+static enum exit_status ask_url(struct tallyctl *t, const char *member,
+				const char **url_r)
 {
 	const struct doc *result, *url;
 	struct tl_err err;
 
-	if (t->conf->database.url[0] != '\0') {
-		*url_r = t->conf->database.url;
-		/* For migrations, which know the connection string only. */
-		if (t->conf->database.hostaddr[0] != '\0')
-			setenv("PGHOSTADDR", t->conf->database.hostaddr, 1);
-		return EXIT_OK;
-	}
 	if (daemon_ask(t, "database", ASK_MS, &result, &err) != TL_OK)
 		return complain(EXIT_NOT_RUNNING,
 				"%s, and without it there is no embedded "
 				"database; start tallyd or give "
 				"-o database.url=...",
 				err.text);
-	url = doc_get(result, "url");
+	url = doc_get(result, member);
 	if (url == NULL || url->type != DOC_STR)
 		return complain(EXIT_FAILED, "the daemon's answer has no url");
 	*url_r = url->str.ptr;
+	return EXIT_OK;
+}
+
+static enum exit_status db_url(struct tallyctl *t, const char **url_r)
+{
+	if (t->conf->database.url[0] == '\0')
+		return ask_url(t, "url", url_r);
+	*url_r = t->conf->database.url;
+	return EXIT_OK;
+}
+
+enum exit_status db_direct_url(struct tallyctl *t, const char **url_r)
+{
+	const struct pg_way way = pg_way(t->conf, t->conf->database.url);
+	const struct pg_way direct = pg_way_direct(&way);
+
+	if (t->conf->database.url[0] == '\0')
+		return ask_url(t, "direct_url", url_r);
+	*url_r = direct.conninfo;
+	/* The blocking calls know the connection string only. */
+	if (direct.hostaddr != NULL)
+		setenv("PGHOSTADDR", direct.hostaddr, 1);
 	return EXIT_OK;
 }
 
@@ -92,14 +109,11 @@ static enum tl_status turn(struct run *r, struct event_base *base,
 	return TL_OK;
 }
 
-static enum tl_status run_with_pool(struct tallyctl *t, const char *url,
-				    struct run *r, struct tl_err *err)
+static enum tl_status run_with_pool(const struct pg_way *way, struct run *r,
+				    struct tl_err *err)
 {
 	const struct pg_pool_opts opts = {
-		.conninfo = url,
-		.hostaddr = t->conf->database.hostaddr[0] != '\0'
-				    ? t->conf->database.hostaddr
-				    : NULL,
+		.way = *way,
 		.application_name = "tallyctl",
 		.size = 1,
 		.queue_max = 1,
@@ -125,11 +139,13 @@ static enum exit_status run(struct tallyctl *t, struct run *r,
 {
 	enum exit_status ex;
 	const char *url;
+	struct pg_way way;
 
 	ex = db_url(t, &url);
 	if (ex != EXIT_OK)
 		return ex;
-	if (run_with_pool(t, url, r, r->err) != TL_OK)
+	way = pg_way(t->conf, url);
+	if (run_with_pool(&way, r, r->err) != TL_OK)
 		return complain(EXIT_FAILED, "%s", r->err->text);
 	if (r->status == TL_UNAVAILABLE || r->status == TL_DEADLINE)
 		return complain(EXIT_DATABASE,
@@ -150,6 +166,19 @@ enum exit_status db_run(struct tallyctl *t, db_fn fn, void *arg,
 			 .statement_ms = DB_LIMIT_MS };
 
 	return run(t, &r, st_r);
+}
+
+enum tl_status db_look(const struct pg_way *way, db_fn fn, void *arg,
+		       struct tl_err *err)
+{
+	struct run r = { .fn = fn,
+			 .arg = arg,
+			 .err = err,
+			 .limit_ms = DB_LIMIT_MS,
+			 .statement_ms = DB_LIMIT_MS };
+	enum tl_status st = run_with_pool(way, &r, err);
+
+	return st == TL_OK ? r.status : st;
 }
 
 enum exit_status db_do(struct tallyctl *t, db_fn fn, void *arg)

@@ -8,6 +8,9 @@
 #include "base/paths.h"
 #include "pg/bulk.h"
 #include "pg/migrate.h"
+#include "pg/pg.h"
+#include "store/q_instance.h"
+#include "tallyctl/db.h"
 #include "tallyctl/doctor.h"
 #include "tallyctl/freeze.h"
 
@@ -15,6 +18,7 @@
 #define CLOCK_WARN_US    500000LL
 #define CLOCK_FAIL_US    30000000LL
 #define FLUSHER_SESSIONS 4 /* its pool, and the one that listens */
+#define DIRECT_SESSIONS  2 /* of the flusher, of the one that may lead */
 
 enum {
 	S_VERSION,
@@ -90,12 +94,79 @@ static void say_clock(struct doctor *d, int64_t theirs_us, int64_t before_us,
 			   : "");
 }
 
-static void say_sessions(struct doctor *d, const struct tl_str *v)
+struct look {
+	struct tl_uuid database_id;
+	bool pooled;
+};
+
+static enum tl_status look(struct pg *pg, void *arg, struct tl_err *err)
+{
+	struct look *l = arg;
+	struct q_instance_get_row row;
+	struct tl_arena a;
+	enum tl_status st;
+
+	tl_arena_init(&a);
+	st = q_instance_get(pg, &a, &row, err);
+	if (st == TL_OK)
+		l->database_id = row.database_id;
+	l->pooled = pg_pooled(pg);
+	tl_arena_deinit(&a);
+	return st;
+}
+
+static void say_ways(struct doctor *d, const struct look *url,
+		     const struct look *direct)
+{
+	if (memcmp(&url->database_id, &direct->database_id,
+		   sizeof(url->database_id)) != 0)
+		doctor_say(d, DOCTOR_FAIL, "pooler",
+			   "database.direct_url leads to another database than "
+			   "database.url; changes of keys would not be heard");
+	else if (!url->pooled)
+		doctor_say(d, DOCTOR_OK, "pooler",
+			   "none stands before the database; "
+			   "database.direct_url may go");
+	else if (d->t->conf->database.prepared == CONF_PREPARED_ALWAYS)
+		doctor_say(d, DOCTOR_WARN, "pooler",
+			   "one stands before the database, and "
+			   "database.prepared = always needs one that keeps "
+			   "prepared statements; else set auto");
+	else
+		doctor_say(d, DOCTOR_OK, "pooler",
+			   "one stands before the database; what needs a "
+			   "session goes by database.direct_url");
+}
+
+/* Both ways, where there are two.  True: most sessions are a pooler's. */
+static bool check_ways(struct doctor *d)
 {
 	const struct conf *conf = d->t->conf;
-	int64_t need =
-		(int64_t)conf->server.workers * (conf->database.pool_size + 1) +
-		FLUSHER_SESSIONS;
+	const struct pg_way way = pg_way(conf, conf->database.url);
+	const struct pg_way past = pg_way_direct(&way);
+	struct look url = { .pooled = false }, direct = url;
+	struct tl_err err;
+
+	if (way.direct == NULL)
+		return false;
+	if (db_look(&way, look, &url, &err) != TL_OK)
+		doctor_say(d, DOCTOR_FAIL, "pooler", "database.url: %s",
+			   err.text);
+	else if (db_look(&past, look, &direct, &err) != TL_OK)
+		doctor_say(d, DOCTOR_FAIL, "pooler", "database.direct_url: %s",
+			   err.text);
+	else
+		say_ways(d, &url, &direct);
+	return url.pooled;
+}
+
+static void say_sessions(struct doctor *d, const struct tl_str *v, bool pooled)
+{
+	const struct conf *conf = d->t->conf;
+	int64_t need = pooled ? DIRECT_SESSIONS + (int64_t)conf->runner.count
+			      : (int64_t)conf->server.workers *
+						(conf->database.pool_size + 1) +
+					FLUSHER_SESSIONS;
 	int64_t have = number(v[S_MAX]), others = number(v[S_OTHERS]);
 
 	doctor_say(d,
@@ -104,9 +175,9 @@ static void say_sessions(struct doctor *d, const struct tl_str *v)
 					      : DOCTOR_OK,
 		   "connections",
 		   "max_connections allows %" PRId64 ", tallyd takes up to "
-		   "%" PRId64 ", twice that during a reload, others have "
+		   "%" PRId64 "%s, twice that during a reload, others have "
 		   "%" PRId64 "%s",
-		   have, need, others,
+		   have, need, pooled ? " past the pooler" : "", others,
 		   2 * need + others > have
 			   ? "; raise max_connections or lower "
 			     "database.pool_size"
@@ -169,6 +240,7 @@ bool doctor_database(struct doctor *d, const char *url)
 	struct bulk_rows rows;
 	enum tl_status st;
 	struct tl_err err;
+	bool pooled;
 
 	st = bulk_open(url, &b, &err);
 	before_us = wall_now_us();
@@ -187,7 +259,8 @@ bool doctor_database(struct doctor *d, const char *url)
 	}
 	say_version(d, rows.values);
 	say_clock(d, number(rows.values[S_CLOCK]), before_us, after_us);
-	say_sessions(d, rows.values);
+	pooled = check_ways(d);
+	say_sessions(d, rows.values, pooled);
 	say_schema(d, url);
 	say_demo(d, b);
 	bulk_close(&b);

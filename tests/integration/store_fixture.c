@@ -99,7 +99,7 @@ static void setup(void)
 	tl_arena_init(&arena);
 	base = event_base_new();
 	ck_ok(co_init(base, 100, &err));
-	opts.conninfo = db;
+	opts.way.conninfo = db;
 	pool = pg_pool_new(&opts);
 	pg = pg_pool_pg(pool);
 }

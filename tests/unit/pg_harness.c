@@ -38,7 +38,7 @@ void harness_setup(void)
 
 void harness_pool(uint32_t size, uint32_t queue_max)
 {
-	struct pg_pool_opts o = { .conninfo = pgtest_conninfo(server),
+	struct pg_pool_opts o = { .way.conninfo = pgtest_conninfo(server),
 				  .application_name = "pool under test",
 				  .size = size,
 				  .queue_max = queue_max,

@@ -249,6 +249,13 @@ static const struct {
 	{ "[metering]\nflush_interval_ms = 20000\n",
 	  "metering.flush_interval_max_ms: 15000 is below "
 	  "metering.flush_interval_ms (20000); raise it or lower the other" },
+	{ "[database]\ndirect_url = host=db1\n",
+	  "tallyd.conf:2: database.direct_url: there is no database.url that "
+	  "would "
+	  "lead to the same database; set that or remove this" },
+	{ "[database]\nprepared = yes\n",
+	  "tallyd.conf:2: database.prepared: 'yes' is unknown; give auto, "
+	  "always or never" },
 	{ "[database]\nhostaddr = 127.0.0.1\n",
 	  "tallyd.conf:2: database.hostaddr: there is no database.url that it "
 	  "could belong to; set that or remove this" },

@@ -212,7 +212,7 @@ END_TEST
 START_TEST(the_servers_own_timeout_is_a_deadline)
 {
 	struct attempt a = { .st = &sleep_long };
-	struct pg_pool_opts o = { .conninfo = pgtest_conninfo(server),
+	struct pg_pool_opts o = { .way.conninfo = pgtest_conninfo(server),
 				  .size = 1,
 				  .queue_max = 10,
 				  .statement_timeout_ms = 50 };
@@ -352,7 +352,7 @@ END_TEST
 /* ---- where to connect ---- */
 static void connect_with(const char *conninfo, enum tl_status want)
 {
-	struct pg_pool_opts o = { .conninfo = conninfo,
+	struct pg_pool_opts o = { .way.conninfo = conninfo,
 				  .application_name = "pool under test",
 				  .size = 1,
 				  .queue_max = 10,
@@ -454,7 +454,7 @@ static void told(void *arg)
 
 START_TEST(a_listener_is_told_and_comes_back)
 {
-	struct pg_pool_opts o = { .conninfo = pgtest_conninfo(server) };
+	struct pg_pool_opts o = { .way.conninfo = pgtest_conninfo(server) };
 	struct pg_listener *l =
 		pg_listener_new(&o, "Some channel", told, &n_told);
 
@@ -475,7 +475,7 @@ START_TEST(a_listener_can_go_while_it_connects)
 {
 	char dir[64], path[128], conninfo[128];
 	int fd = silent_socket(dir);
-	struct pg_pool_opts o = { .conninfo = conninfo };
+	struct pg_pool_opts o = { .way.conninfo = conninfo };
 	struct pg_listener *l;
 
 	snprintf(conninfo, sizeof(conninfo), "host=%s connect_timeout=1", dir);

@@ -6,10 +6,10 @@
  * runner.c   a runner's life, what wakes it
  * claim.c    the next tasks, and their start
  * job.c      one attempt
+ * judge.c    what becomes of a task that failed
  * finish.c   how attempts ended, into the database
  * watch.c    cancels, claims of the dead, housekeeping
  * limits.c   what a queue and a tenant may do at a time
- * step.c     a coroutine that comes again
  */
 #ifndef TALLY_BUS_BUS_INTERNAL_H
 #define TALLY_BUS_BUS_INTERNAL_H
@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "bus/bus.h"
 #include "bus/runner.h"
+#include "loop/co_step.h"
 #include "shm/window.h"
 
 struct co;
@@ -31,8 +32,6 @@ struct q_task_claim_params;
 struct q_task_claim_row;
 struct q_task_queues_row;
 
-#define STEP_NEVER     UINT64_MAX
-#define STEP_NOW       0
 #define POLL_MS        1000 /* safety net, when nobody told us */
 #define LOSS_LIMIT     10   /* times that a task may lose its runner */
 #define QUEUE_NAME_MAX 40
@@ -52,21 +51,6 @@ enum tl_status bus_payload_read(const struct shape *shape,
 				struct tl_arena *arena,
 				const struct doc *payload, const void **in_r,
 				struct tl_err *err) TL_MUST_CHECK;
-
-/* ---- step.c ---- */
-/* fn runs as a coroutine, one at a time, and says when it wants to come
- * again; step_at may make that earlier. */
-struct step {
-	struct runner *r;
-	uint64_t (*fn)(struct runner *r);
-	struct event *timer;
-	uint64_t due_mono_ms;
-	bool running;
-};
-void step_init(struct step *s, struct runner *r,
-	       uint64_t (*fn)(struct runner *r));
-void step_deinit(struct step *s);
-void step_at(struct step *s, uint64_t due_mono_ms);
 
 /* ---- limits.c ---- */
 struct queue { /* one that has limits, or tenants */
@@ -109,8 +93,8 @@ struct job {                 /* one attempt, from claim to end */
 	int64_t due_us, started_us;
 	uint64_t queue_tag, tenant_tag, own_tag; /* places it holds; 0 */
 	uint64_t postpone_ms; /* its tenant's own limits refused it; 0 */
-	bool cancelled;                 /* by an operator */
-	bool dropped;                   /* we stop, or its claim is another's */
+	bool cancelled;       /* by an operator */
+	bool dropped;         /* we stop, or its claim is another's */
 };
 enum action { ACT_DONE, ACT_AGAIN, ACT_DEAD, ACT_BACK };
 struct ending {
@@ -134,7 +118,7 @@ struct runner {
 	struct pg_pool *task_pool; /* the handlers'; NULL until the first */
 	struct pg_listener *listener;
 	struct event *wake, *starter, *hurry;
-	struct step claim, finish, watch;
+	struct co_step claim, finish, watch;
 	struct tl_list jobs, ready; /* begun; claimed only */
 	uint32_t n_jobs;            /* of both lists */
 	struct endings pending, sent;
@@ -152,7 +136,7 @@ struct runner {
 };
 
 /* claim.c */
-uint64_t claim_step(struct runner *r);
+uint64_t claim_step(void *arg);
 void claim_start_jobs(struct runner *r); /* from the loop */
 /* job.c */
 struct job *job_new(struct runner *r, const struct task_def *d,
@@ -162,13 +146,16 @@ void job_put_back(struct job *j, uint64_t delay_ms); /* one not begun */
 void job_cancel(struct job *j, const char *why);
 /* When the first of the jobs is out of time, for the master. */
 void jobs_publish_due(struct runner *r);
+/* judge.c: action, outcome and delay of e; dice: at random, spreads retries */
+void judge_failure(const struct job *j, enum tl_status st, uint64_t now_mono_ms,
+		   uint32_t dice, struct ending *e);
 /* finish.c */
 void finish_add(struct runner *r, const struct ending *e);
-uint64_t finish_step(struct runner *r);
+uint64_t finish_step(void *arg);
 bool finish_has(const struct runner *r, int64_t task_id, int32_t attempt);
 void endings_deinit(struct endings *e);
 /* watch.c */
-uint64_t watch_step(struct runner *r);
+uint64_t watch_step(void *arg);
 /* runner.c */
 void runner_failed(struct runner *r, const char *what,
 		   const struct tl_err *err);

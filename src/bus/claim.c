@@ -121,7 +121,7 @@ static uint64_t later(struct runner *r, const struct q_task_look_row *l)
 	return due;
 }
 
-uint64_t claim_step(struct runner *r)
+static uint64_t claim_round(struct runner *r)
 {
 	struct q_task_look_row l;
 	struct tl_err err;
@@ -130,14 +130,14 @@ uint64_t claim_step(struct runner *r)
 
 	/* register_mono_ms 0: the database does not know our names yet */
 	if (r->draining || r->register_mono_ms == 0)
-		return STEP_NEVER;
+		return CO_STEP_NEVER;
 	r->hungry = max == 0;
 	if (max == 0)
-		return STEP_NEVER; /* the end of a job comes back here */
+		return CO_STEP_NEVER; /* the end of a job comes back here */
 	st = claim(r, max, &n, &err);
 	if (st == TL_OK && n == max) {
 		r->hungry = true;
-		return room(r) > 0 ? STEP_NOW : STEP_NEVER;
+		return room(r) > 0 ? CO_STEP_NOW : CO_STEP_NEVER;
 	}
 	if (st == TL_OK)
 		st = look(r, &l, &err);
@@ -146,5 +146,15 @@ uint64_t claim_step(struct runner *r)
 		return tl_mono_ms() + FAILED_AGAIN_MS;
 	}
 	runner_worked(r);
-	return n > 0 || l.promoted > 0 ? STEP_NOW : later(r, &l);
+	return n > 0 || l.promoted > 0 ? CO_STEP_NOW : later(r, &l);
+}
+
+uint64_t claim_step(void *arg)
+{
+	struct runner *r = arg;
+	uint64_t due = claim_round(r);
+
+	if (r->draining) /* who waits for the last claim may go */
+		event_active(r->starter, EV_TIMEOUT, 0);
+	return due;
 }

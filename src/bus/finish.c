@@ -28,9 +28,9 @@ void finish_add(struct runner *r, const struct ending *e)
 	}
 	p->items[p->n++] = *e;
 	/* Nothing else may be to come: then nobody is waited for. */
-	step_at(&r->finish, p->n >= GATHER_N || r->n_jobs <= 1
-				    ? STEP_NOW
-				    : tl_mono_ms() + GATHER_MS);
+	co_step_at(&r->finish, p->n >= GATHER_N || r->n_jobs <= 1
+				       ? CO_STEP_NOW
+				       : tl_mono_ms() + GATHER_MS);
 }
 
 static bool has(const struct endings *e, int64_t task_id, int32_t attempt)
@@ -151,26 +151,28 @@ static void remind(struct runner *r)
 		const struct ending *e = &r->sent.items[i];
 
 		if (e->action == ACT_AGAIN || e->action == ACT_BACK)
-			step_at(&r->claim, now + (uint64_t)e->delay_ms + 1);
+			co_step_at(&r->claim, now + (uint64_t)e->delay_ms + 1);
 	}
 }
 
-uint64_t finish_step(struct runner *r)
+uint64_t finish_step(void *arg)
 {
+	struct runner *r = arg;
 	struct tl_err err;
 
 	if (r->sent.n == 0)
 		load(r);
 	if (r->sent.n == 0)
-		return STEP_NEVER;
+		return CO_STEP_NEVER;
 	if (store(r, &err) != TL_OK) {
 		runner_failed(r, "storing how tasks ended", &err);
 		r->keep_mono_ms = 0; /* is this week's table missing? */
-		step_at(&r->watch, STEP_NOW);
+		co_step_at(&r->watch, CO_STEP_NOW);
 		return tl_mono_ms() + FAILED_AGAIN_MS;
 	}
 	runner_worked(r);
 	remind(r);
 	clear_sent(r);
-	return r->pending.n > 0 ? STEP_NOW : STEP_NEVER;
+	runner_check_drained(r);
+	return r->pending.n > 0 ? CO_STEP_NOW : CO_STEP_NEVER;
 }

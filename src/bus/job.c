@@ -19,7 +19,6 @@
 
 #define TASK_POOL_QUEUE   8192
 #define STATEMENT_MORE_MS 1000
-#define BACKOFF_MAX       15 /* doublings */
 
 /* Connections of handlers are made when the first task comes: a daemon
  * without tasks holds none. */
@@ -91,7 +90,7 @@ static void job_free(struct job *j)
 	tl_arena_deinit(&j->arena);
 	tl_free(j);
 	if (r->hungry)
-		step_at(&r->claim, STEP_NOW);
+		co_step_at(&r->claim, CO_STEP_NOW);
 }
 
 void job_put_back(struct job *j, uint64_t delay_ms)
@@ -127,44 +126,6 @@ void jobs_publish_due(struct runner *r)
 
 /* ---- how it ended ---- */
 
-static int64_t retry_delay_ms(const struct job *j)
-{
-	int32_t n = j->t.failures < BACKOFF_MAX ? j->t.failures : BACKOFF_MAX;
-	int64_t ms = j->retry_delay_ms;
-	uint32_t dice;
-
-	if (j->t.retry_after_ms > 0)
-		return (int64_t)j->t.retry_after_ms;
-	if (j->retry_backoff) {
-		tl_random(&dice, sizeof(dice));
-		ms <<= n;
-		ms += (int64_t)((double)ms * dice / UINT32_MAX);
-	}
-	if (j->t.def->retry_max_ms > 0 && ms > j->t.def->retry_max_ms)
-		ms = j->t.def->retry_max_ms;
-	return ms;
-}
-
-static void judge_failure(struct job *j, enum tl_status st, struct ending *e)
-{
-	bool expired = st == TL_DEADLINE && tl_mono_ms() >= j->deadline_mono_ms;
-
-	e->outcome = expired ? "expired" : "failed";
-	e->action = ACT_DEAD;
-	if (j->cancelled) {
-		e->outcome = "cancelled";
-	} else if (j->postpone_ms > 0) {
-		e->action = ACT_BACK;
-		e->delay_ms = (int64_t)j->postpone_ms;
-	} else if (j->dropped && st == TL_CANCELED) {
-		e->action = ACT_BACK;
-	} else if (st != TL_INVALID && !j->t.hopeless &&
-		   j->t.failures < j->retry_limit) {
-		e->action = ACT_AGAIN;
-		e->delay_ms = retry_delay_ms(j);
-	}
-}
-
 static void count(struct runner *r, const struct ending *e)
 {
 	enum shm_counter c = SHM_C_TASKS_FAILED;
@@ -190,9 +151,11 @@ static void job_end(struct job *j, enum tl_status st, const struct tl_err *err)
 			    .outcome = "completed",
 			    .started_us = j->started_us,
 			    .ended_us = tl_wall_us() };
+	uint32_t dice;
 
 	if (st != TL_OK) {
-		judge_failure(j, st, &e);
+		tl_random(&dice, sizeof(dice));
+		judge_failure(j, st, tl_mono_ms(), dice, &e);
 		e.error = tl_strdup(err->text);
 	}
 	if (e.action == ACT_DEAD && !j->cancelled)

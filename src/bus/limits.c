@@ -192,7 +192,7 @@ void limits_ask(struct runner *r, uint32_t max, struct tl_arena *a,
 	int32_t *each = tl_arena_alloc(a, (n + 1) * sizeof(*each));
 	struct tl_str *full_queues, *full_tenants;
 
-	l->due_mono_ms = STEP_NEVER;
+	l->due_mono_ms = CO_STEP_NEVER;
 	forget_full(r, tl_mono_ms());
 	for (uint32_t i = 0; i < n; i++) {
 		struct queue *q = l->queues[i];
@@ -334,7 +334,8 @@ void limits_leave(struct job *j)
 		shm_place_give(j->r->o.shm, j->own_tag);
 	if ((j->queue_tag | j->tenant_tag | j->own_tag) != 0 &&
 	    j->r->limits.n_queues > 0 && !j->r->draining)
-		step_at(&j->r->claim, STEP_NOW); /* there is a place now */
+		co_step_at(&j->r->claim,
+			   CO_STEP_NOW); /* there is a place now */
 }
 
 void limits_deinit(struct runner *r)

@@ -22,6 +22,7 @@
 #define STATEMENT_MS  15000
 #define LOOKS         3 /* after a notification, see claim.c */
 #define WATCH_SOON_MS 50
+#define STEP_MS       15000
 #define TURN_MS       2
 #define RECOVERIES    3 /* after a death, see watch.c */
 
@@ -46,9 +47,9 @@ void runner_worked(struct runner *r)
  * later, for it may be full. */
 static void claim_soon(struct runner *r)
 {
-	step_at(&r->claim, r->o.number == 0
-				   ? STEP_NOW
-				   : tl_mono_ms() + r->o.number * TURN_MS);
+	co_step_at(&r->claim, r->o.number == 0
+				      ? CO_STEP_NOW
+				      : tl_mono_ms() + r->o.number * TURN_MS);
 }
 
 /* Someone of this host sent tasks, or a runner died. */
@@ -65,7 +66,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 		claim_soon(r);
 	if (deaths != r->deaths_seen) {
 		r->recoveries = RECOVERIES;
-		step_at(&r->watch, STEP_NOW);
+		co_step_at(&r->watch, CO_STEP_NOW);
 	}
 	r->sends_seen = sends;
 	r->deaths_seen = deaths;
@@ -79,7 +80,7 @@ static void on_notified(void *arg)
 	r->looks = LOOKS;
 	r->rules_mono_ms = 0;
 	claim_soon(r); /* first: most notifications are sends */
-	step_at(&r->watch, tl_mono_ms() + WATCH_SOON_MS);
+	co_step_at(&r->watch, tl_mono_ms() + WATCH_SOON_MS);
 }
 
 static void on_start(evutil_socket_t fd, short events, void *arg)
@@ -175,9 +176,9 @@ struct runner *runner_new(const struct runner_opts *o)
 	identify(r);
 	tl_list_init(&r->jobs);
 	tl_list_init(&r->ready);
-	step_init(&r->claim, r, claim_step);
-	step_init(&r->finish, r, finish_step);
-	step_init(&r->watch, r, watch_step);
+	co_step_init(&r->claim, o->base, claim_step, r, STEP_MS);
+	co_step_init(&r->finish, o->base, finish_step, r, STEP_MS);
+	co_step_init(&r->watch, o->base, watch_step, r, STEP_MS);
 	r->sends_seen = atomic_load(&o->shm->head->task_sends);
 	r->deaths_seen = atomic_load(&o->shm->head->task_deaths);
 	/* Nobody reads the eventfd, so that one edge wakes all runners. */
@@ -190,7 +191,7 @@ struct runner *runner_new(const struct runner_opts *o)
 	open_database(r);
 	/* The dead of before we came; claims come behind the first watch. */
 	r->recoveries = RECOVERIES;
-	step_at(&r->watch, STEP_NOW);
+	co_step_at(&r->watch, CO_STEP_NOW);
 	return r;
 }
 
@@ -201,9 +202,9 @@ void runner_free(struct runner **rp)
 	if (r == NULL)
 		return;
 	tl_assert(r->n_jobs == 0);
-	step_deinit(&r->claim);
-	step_deinit(&r->finish);
-	step_deinit(&r->watch);
+	co_step_deinit(&r->claim);
+	co_step_deinit(&r->finish);
+	co_step_deinit(&r->watch);
 	event_free(r->wake);
 	event_free(r->starter);
 	event_free(r->hurry);

@@ -50,7 +50,7 @@ static enum tl_status do_register(struct runner *r, struct tl_arena *a,
 	if (st != TL_OK)
 		return st;
 	r->register_mono_ms = tl_mono_ms() + REGISTER_MS;
-	step_at(&r->claim, STEP_NOW);
+	co_step_at(&r->claim, CO_STEP_NOW);
 	return TL_OK;
 }
 
@@ -203,7 +203,7 @@ static enum tl_status release(struct runner *r, int64_t spawn,
 		 row.released);
 	shm_count(r->o.shm, SHM_C_TASKS_LOST, (uint64_t)row.released);
 	bus_wake();
-	step_at(&r->claim, STEP_NOW);
+	co_step_at(&r->claim, CO_STEP_NOW);
 	return TL_OK;
 }
 
@@ -240,7 +240,7 @@ static enum tl_status look_at_hosts(struct runner *r, struct tl_arena *a,
 		log_warn("%d tasks of hosts that are gone are ready again",
 			 row.released);
 		shm_count(r->o.shm, SHM_C_TASKS_LOST, (uint64_t)row.released);
-		step_at(&r->claim, STEP_NOW);
+		co_step_at(&r->claim, CO_STEP_NOW);
 	}
 	return TL_OK;
 }
@@ -253,8 +253,8 @@ static enum tl_status read_depth(struct runner *r, struct tl_arena *a,
 {
 	struct shm_head *h = r->o.shm->head;
 	struct q_task_depth_row row;
-	enum tl_status st = q_task_depth(pg_pool_pg(r->pool), DEPTH_MAX, a,
-					 &row, err);
+	enum tl_status st =
+		q_task_depth(pg_pool_pg(r->pool), DEPTH_MAX, a, &row, err);
 
 	if (st != TL_OK)
 		return st;
@@ -302,8 +302,9 @@ static enum tl_status round_of(struct runner *r, struct tl_arena *a,
 	return st;
 }
 
-uint64_t watch_step(struct runner *r)
+uint64_t watch_step(void *arg)
 {
+	struct runner *r = arg;
 	uint64_t next_ms = WATCH_MS;
 	struct tl_arena a;
 	struct tl_err err;

@@ -23,10 +23,10 @@
 #include "store/keysource.h"
 #include "store/q_instance.h"
 
-#define READ_MAX     500
+#define READ_MAX      500
 #define BUSY_AGAIN_MS 5
-#define POLL_FROM_MS 20
-#define POLL_TO_MS   20000
+#define POLL_FROM_MS  20
+#define POLL_TO_MS    20000
 
 /* What a round has to read, each thing once. */
 struct touched {
@@ -172,7 +172,7 @@ static void next_poll(struct flush *f, bool found)
 	f->change_poll_ms =
 		f->change_poll_ms == 0 ? POLL_FROM_MS : f->change_poll_ms * 2;
 	f->change_poll_mono_ms = f->change_poll_ms > POLL_TO_MS
-					 ? FLUSH_NEVER
+					 ? CO_STEP_NEVER
 					 : now + f->change_poll_ms;
 }
 

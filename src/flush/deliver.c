@@ -104,7 +104,7 @@ static void scan_begin(struct flush *f)
 	f->full_due = false;
 	f->drain_scan = f->draining;
 	f->scan_mono_ms = now;
-	f->scan_due_mono_ms = FLUSH_NEVER;
+	f->scan_due_mono_ms = CO_STEP_NEVER;
 	f->scan_gen = shm_scan_begin(f->shm, &f->scan, full);
 	f->scan.no_logs = logs_stay(f);
 	if (f->first_gen == 0)
@@ -154,7 +154,7 @@ void deliver_now(struct flush *f, uint64_t gather_ms)
 
 	if (due < f->scan_due_mono_ms)
 		f->scan_due_mono_ms = due;
-	flush_task_at(&f->deliver, f->scan_due_mono_ms);
+	co_step_at(&f->deliver, f->scan_due_mono_ms);
 }
 
 /* ---- one batch ---- */
@@ -241,17 +241,17 @@ static uint64_t deliver_one(struct flush *f)
 			scan_end(f);
 		else if (f->scanning)
 			return tl_mono_ms() + BUSY_SLOTS_MS;
-		return FLUSH_NOW;
+		return CO_STEP_NOW;
 	}
 	if (shm_batch_crc(b) != b->crc) {
 		flush_fail(f, "batch %" PRIu64 " changed after it was sealed",
 			   b->seq);
-		return FLUSH_NEVER;
+		return CO_STEP_NEVER;
 	}
 	st = spooling(f) ? to_spool(f, b) : to_database(f, b);
 	if (st == TL_OK)
 		shm_batch_confirm(f->shm, b);
-	return FLUSH_NOW;
+	return CO_STEP_NOW;
 }
 
 /* ---- replay ---- */
@@ -350,7 +350,7 @@ static void drain_end(struct flush *f)
 		log_error("usage of %" PRIu64 " keys stays in the segment: "
 			  "neither the database nor the spool took it",
 			  keys);
-	f->stopped = true;
+	flush_stop(f);
 	f->drained(f->drained_arg, clean);
 }
 
@@ -378,22 +378,23 @@ static uint64_t visit(struct flush *f)
 
 	if (node_visit(f, &err) == TL_OK) {
 		level_success(f);
-		flush_task_at(&f->load, FLUSH_NOW);
+		co_step_at(&f->load, CO_STEP_NOW);
 	} else if (!f->dead) {
 		level_failure(f, from, &err);
 	}
-	return FLUSH_NOW;
+	return CO_STEP_NOW;
 }
 
-uint64_t deliver_step(struct flush *f)
+uint64_t deliver_step(void *arg)
 {
+	struct flush *f = arg;
 	bool up;
 
 	level_update(f);
 	up = level_reachable(f);
 	if (f->draining && drain_over(f)) {
 		drain_end(f);
-		return FLUSH_NEVER;
+		return CO_STEP_NEVER;
 	}
 	if (up && !f->home)
 		return visit(f);
@@ -407,11 +408,11 @@ uint64_t deliver_step(struct flush *f)
 	}
 	if (up && !spool_empty(f)) {
 		replay_one(f);
-		return FLUSH_NOW;
+		return CO_STEP_NOW;
 	}
 	if (f->draining && !up) {
 		drain_end(f);
-		return FLUSH_NEVER;
+		return CO_STEP_NEVER;
 	}
 	return earlier(f->scan_due_mono_ms, level_next_mono_ms(f));
 }

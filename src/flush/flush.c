@@ -20,82 +20,12 @@
 #define GATHER_MS     2 /* strict answers join the same batch */
 #define CALL_MS       10000
 #define CALL_DRAIN_MS 3000 /* then it goes to the spool */
-#define NO_ROOM_MS    100
 
-/* ---- tasks ---- */
-
-static void task_arm(struct flush_task *t)
+void flush_stop(struct flush *f)
 {
-	uint64_t now = tl_mono_ms(), left;
-	struct timeval tv;
-
-	if (t->running || t->f->dead || t->f->stopped ||
-	    t->due_mono_ms == FLUSH_NEVER) {
-		if (!t->running)
-			evtimer_del(t->timer);
-		return;
-	}
-	left = t->due_mono_ms > now ? t->due_mono_ms - now : 0;
-	tv.tv_sec = (time_t)(left / 1000);
-	tv.tv_usec = (suseconds_t)(left % 1000 * 1000);
-	evtimer_add(t->timer, &tv);
-}
-
-void flush_task_at(struct flush_task *t, uint64_t due_mono_ms)
-{
-	if (due_mono_ms >= t->due_mono_ms)
-		return;
-	t->due_mono_ms = due_mono_ms;
-	task_arm(t);
-}
-
-static void task_body(void *arg)
-{
-	struct flush_task *t = arg;
-	uint64_t due = t->step(t->f);
-
-	t->running = false;
-	if (due < t->due_mono_ms)
-		t->due_mono_ms = due;
-	task_arm(t);
-}
-
-static void on_timer(evutil_socket_t fd, short events, void *arg)
-{
-	struct flush_task *t = arg;
-	struct tl_err err;
-
-	(void)fd;
-	(void)events;
-	if (t->running || t->f->dead || t->f->stopped)
-		return;
-	t->due_mono_ms = FLUSH_NEVER;
-	t->running = true;
-	if (co_spawn(task_body, t, tl_mono_ms() + t->deadline_ms, &err) ==
-	    TL_OK)
-		return;
-	log_warn("flusher: %s", err.text);
-	t->running = false;
-	flush_task_at(t, tl_mono_ms() + NO_ROOM_MS);
-}
-
-static void task_init(struct flush_task *t, struct flush *f,
-		      uint64_t (*step)(struct flush *), uint32_t deadline_ms)
-{
-	t->f = f;
-	t->step = step;
-	t->deadline_ms = deadline_ms;
-	t->due_mono_ms = FLUSH_NEVER;
-	t->timer = evtimer_new(f->o.base, on_timer, t);
-	tl_assert(t->timer != NULL);
-}
-
-static void task_deinit(struct flush_task *t)
-{
-	if (t->timer == NULL)
-		return;
-	tl_assert(!t->running);
-	event_free(t->timer);
+	co_step_stop(&f->deliver);
+	co_step_stop(&f->load);
+	co_step_stop(&f->house);
 }
 
 void flush_fail(struct flush *f, const char *fmt, ...)
@@ -106,6 +36,7 @@ void flush_fail(struct flush *f, const char *fmt, ...)
 	if (f->dead)
 		return;
 	f->dead = true;
+	flush_stop(f);
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
@@ -130,7 +61,7 @@ static void on_wake(evutil_socket_t fd, short events, void *arg)
 	if (shm_strict_waiting(f->shm) > 0)
 		deliver_now(f, GATHER_MS);
 	if (shm_refresh_wanted(f->shm, &ticket))
-		flush_task_at(&f->load, FLUSH_NOW);
+		co_step_at(&f->load, CO_STEP_NOW);
 }
 
 static void on_change(void *arg)
@@ -139,7 +70,7 @@ static void on_change(void *arg)
 
 	f->change_poll_mono_ms = 0;
 	f->change_poll_ms = 0;
-	flush_task_at(&f->load, FLUSH_NOW);
+	co_step_at(&f->load, CO_STEP_NOW);
 }
 
 /* ---- life ---- */
@@ -199,12 +130,12 @@ static void start(struct flush *f)
 	f->full_due = true;
 	f->scan_due_mono_ms = now;
 	f->refresh_after = atomic_load(&f->shm->head->loads_open) != 0;
-	f->change_poll_mono_ms = FLUSH_NEVER;
+	f->change_poll_mono_ms = CO_STEP_NEVER;
 	atomic_store(&f->shm->head->flush_level, 0);
 	atomic_store(&f->shm->head->database_up, 0);
-	flush_task_at(&f->deliver, FLUSH_NOW);
-	flush_task_at(&f->load, FLUSH_NOW);
-	flush_task_at(&f->house, now + 1000);
+	co_step_at(&f->deliver, CO_STEP_NOW);
+	co_step_at(&f->load, CO_STEP_NOW);
+	co_step_at(&f->house, now + 1000);
 }
 
 enum tl_status flush_new(const struct flush_opts *o, struct flush **f_r,
@@ -215,9 +146,9 @@ enum tl_status flush_new(const struct flush_opts *o, struct flush **f_r,
 
 	f->o = *o;
 	f->shm = o->shm;
-	task_init(&f->deliver, f, deliver_step, CALL_MS);
-	task_init(&f->load, f, load_step, CALL_MS);
-	task_init(&f->house, f, house_step, CALL_MS);
+	co_step_init(&f->deliver, o->base, deliver_step, f, CALL_MS);
+	co_step_init(&f->load, o->base, load_step, f, CALL_MS);
+	co_step_init(&f->house, o->base, house_step, f, CALL_MS);
 	identify(f);
 	st = open_spool(f, err);
 	if (st == TL_OK)
@@ -241,9 +172,9 @@ void flush_drain(struct flush *f, void (*done)(void *arg, bool clean),
 	f->drained = done;
 	f->drained_arg = arg;
 	f->draining = true;
-	f->deliver.deadline_ms = CALL_DRAIN_MS;
+	f->deliver.limit_ms = CALL_DRAIN_MS;
 	deliver_now(f, 0);
-	flush_task_at(&f->deliver, FLUSH_NOW);
+	co_step_at(&f->deliver, CO_STEP_NOW);
 }
 
 void flush_refresh_all(struct flush *f)
@@ -257,9 +188,9 @@ void flush_free(struct flush **fp)
 
 	if (f == NULL)
 		return;
-	task_deinit(&f->deliver);
-	task_deinit(&f->load);
-	task_deinit(&f->house);
+	co_step_deinit(&f->deliver);
+	co_step_deinit(&f->load);
+	co_step_deinit(&f->house);
 	if (f->wake != NULL)
 		event_free(f->wake);
 	pg_listener_free(&f->listener);

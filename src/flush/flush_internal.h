@@ -1,12 +1,9 @@
 /*
  * flush_internal.h - the state that the files of this room share.
  *
- * Everything runs in tasks.  A task is a step function that is run in a fresh
- * coroutine with a deadline of its own (deadlines are sticky, so a coroutine
- * that lived for ever could fail only once) and says when it wants to run
- * next.  One step makes few calls to the database; what it knows between two
- * steps is here.  Two steps of one task never overlap; different tasks do, at
- * every wait.
+ * Everything runs in three steps that come again (loop/co_step.h).  A run of
+ * one makes few calls to the database; what it knows between two runs is here.
+ * Different steps overlap at every wait.
  */
 #ifndef TALLY_FLUSH_FLUSH_INTERNAL_H
 #define TALLY_FLUSH_FLUSH_INTERNAL_H
@@ -17,24 +14,11 @@
 #include "base/str.h"
 #include "flush/flush.h"
 #include "flush/spool.h"
+#include "loop/co_step.h"
 #include "pg/pg.h"
 #include "shm/entries.h"
 #include "shm/reqlog.h"
 #include "shm/usage.h"
-
-#define FLUSH_NEVER UINT64_MAX
-#define FLUSH_NOW   0
-
-struct flush_task {
-	struct flush *f;
-	struct event *timer;
-	uint64_t (*step)(struct flush *f); /* gives the next due_mono_ms */
-	uint32_t deadline_ms;
-	bool running;
-	uint64_t due_mono_ms;
-};
-/* Runs it at that time at the latest (again, when it runs just now). */
-void flush_task_at(struct flush_task *t, uint64_t due_mono_ms);
 
 enum load_state {
 	LOAD_WAIT,    /* for the database, and the spools of older epochs */
@@ -55,9 +39,9 @@ struct flush {
 	struct pg_listener *listener;
 	struct spool *spool;
 	struct event *wake;
-	struct flush_task deliver, load, house;
+	struct co_step deliver, load, house;
 	char node[48];
-	bool ready_told, dead, stopped;
+	bool ready_told, dead;
 
 	/* node.c: who we are to the database */
 	bool home; /* identity and node were checked since the last trouble */
@@ -102,7 +86,9 @@ struct flush {
 	struct shm_janitor janitor;
 };
 
-/* It can not go on; says so once, and no task runs any more. */
+/* No step runs any more; those in hand end as they like. */
+void flush_stop(struct flush *f);
+/* It can not go on; says so once, and stops. */
 void flush_fail(struct flush *f, const char *fmt, ...) TL_PRINTF(2, 3);
 
 /* ---- level.c ---- */
@@ -148,12 +134,12 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 			  bool *duplicate_r, struct tl_err *err) TL_MUST_CHECK;
 
 /* ---- deliver.c, load.c, changes.c, house.c: steps ---- */
-uint64_t deliver_step(struct flush *f);
+uint64_t deliver_step(void *arg);
 void deliver_now(struct flush *f, uint64_t gather_ms);
-uint64_t load_step(struct flush *f);
+uint64_t load_step(void *arg);
 /* All that is held is read anew. */
 void load_restart(struct flush *f);
-uint64_t house_step(struct flush *f);
+uint64_t house_step(void *arg);
 
 /* load.c, for changes.c: suspend; TL_BUSY: read again. */
 enum tl_status load_policies(struct flush *f, struct tl_err *err) TL_MUST_CHECK;

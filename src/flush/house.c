@@ -7,7 +7,7 @@
 #include "shm/policy.h"
 
 #define HOUSE_MS 1000
-#define SWEEP_S	 60 /* the janitor sees every entry in that time */
+#define SWEEP_S  60 /* the janitor sees every entry in that time */
 
 static uint32_t entries_a_step(const struct shm *s)
 {
@@ -19,8 +19,9 @@ static uint32_t entries_a_step(const struct shm *s)
 	return live + s->n_keys / 20 > s->n_keys ? n * 8 : n;
 }
 
-uint64_t house_step(struct flush *f)
+uint64_t house_step(void *arg)
 {
+	struct flush *f = arg;
 	struct shm *s = f->shm;
 	struct spool_stat sp;
 	uint32_t ticket;
@@ -32,6 +33,6 @@ uint64_t house_step(struct flush *f)
 			 f->o.conf->shm.idle_evict_s, sp.records == 0,
 			 tl_mono_ns());
 	if (shm_refresh_wanted(s, &ticket))
-		flush_task_at(&f->load, FLUSH_NOW);
+		co_step_at(&f->load, CO_STEP_NOW);
 	return tl_mono_ms() + HOUSE_MS;
 }

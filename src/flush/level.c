@@ -130,7 +130,7 @@ void level_failure(struct flush *f, uint64_t from_mono_ms,
 	uint32_t least = f->level > 0 ? BACKOFF_OUT_MS : BACKOFF_MIN_MS;
 
 	if (err->status == TL_CANCELED) { /* the process ends */
-		f->stopped = true;
+		flush_stop(f);
 		return;
 	}
 	f->home = false;

@@ -26,11 +26,11 @@
 #include "store/q_flush.h"
 #include "store/q_instance.h"
 
-#define PAGE_KEYS    1000
-#define REFRESH_KEYS 500
-#define TRIES        5
-#define RETRY_MS     1000
-#define BUSY_MS      5
+#define PAGE_KEYS       1000
+#define REFRESH_KEYS    500
+#define TRIES           5
+#define RETRY_MS        1000
+#define BUSY_MS         5
 #define ANSWERS_KEEP_US 86400000000LL /* 24 h */
 
 static void tell_ready(struct flush *f)
@@ -187,14 +187,14 @@ static uint64_t refresh_page(struct flush *f, struct tl_err *err,
 	tl_free(digests);
 	if (*st_r != TL_OK) {
 		f->page_hand = from;
-		return FLUSH_NOW;
+		return CO_STEP_NOW;
 	}
 	f->loaded += n;
 	if (n == 0) {
 		log_info("read %" PRIu64 " held keys anew", f->loaded);
 		f->load_state = LOAD_WATCH;
 	}
-	return FLUSH_NOW;
+	return CO_STEP_NOW;
 }
 
 /* ---- keys of today ---- */
@@ -367,7 +367,7 @@ static bool may_begin(struct flush *f)
 void load_restart(struct flush *f)
 {
 	f->restart_wanted = true;
-	flush_task_at(&f->load, FLUSH_NOW);
+	co_step_at(&f->load, CO_STEP_NOW);
 }
 
 /*
@@ -403,13 +403,14 @@ static uint64_t watch(struct flush *f, enum tl_status *st_r, struct tl_err *err)
 	if (now < due)
 		return due;
 	*st_r = changes_read(f, &more, err);
-	return FLUSH_NOW;
+	return CO_STEP_NOW;
 }
 
-uint64_t load_step(struct flush *f)
+uint64_t load_step(void *arg)
 {
+	struct flush *f = arg;
 	enum tl_status st = TL_OK;
-	uint64_t due = FLUSH_NOW;
+	uint64_t due = CO_STEP_NOW;
 	struct tl_err err;
 
 	if (f->restart_wanted && f->load_state >= LOAD_REFRESH) {

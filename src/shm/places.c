@@ -1,5 +1,7 @@
 #include "shm/places.h"
 
+#include "shm/pause.h"
+
 /* Where the tag is, or would be; NULL: it is not here and there is no room.
  * Linear probing: a place that is given back keeps its tag while its count is
  * 0 and is taken over by the next tag, so chains never break. */
@@ -29,6 +31,7 @@ static uint64_t count_in(const struct shm_task_places *t, uint64_t tag)
 			&t->place[(tag + i) % SHM_TASK_PLACES];
 		uint64_t have = atomic_load(&p->tag);
 
+		SHM_PAUSE("place.read");
 		if (have == tag)
 			return atomic_load(&p->count);
 		if (have == 0)
@@ -54,9 +57,12 @@ bool shm_place_take(struct shm *s, uint64_t tag, uint32_t limit)
 		return false;
 	if (atomic_load(&p->tag) != tag) /* nobody counts on it: count is 0 */
 		atomic_store(&p->tag, tag);
+	SHM_PAUSE("place.tagged");
 	atomic_fetch_add(&p->count, 1);
+	SHM_PAUSE("place.added");
 	if (shm_place_sum(s, tag) <= limit)
 		return true;
+	SHM_PAUSE("place.refused");
 	atomic_fetch_sub(&p->count, 1);
 	return false;
 }

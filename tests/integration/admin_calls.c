@@ -8,10 +8,7 @@
 
 void admin_send(const char *method, const char *target, const char *body)
 {
-	client_request(c, method, target,
-		       "Authorization: Bearer " ADMIN "\r\n"
-		       "Content-Type: application/json\r\n",
-		       body, body != NULL ? strlen(body) : 0, &r);
+	call(method, target, ADMIN, body);
 }
 
 size_t rows(void)

@@ -8,35 +8,8 @@
 
 #include <json-c/json.h>
 
+#include "lib/ctl.h"
 #include "lib/fixture.h"
-
-static struct json_object *answer;
-
-static int ctl_args(const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(d, &answer, args);
-}
-#define ctl(...) ctl_args((const char *const[]){ __VA_ARGS__, NULL })
-
-static int64_t number(const char *path)
-{
-	struct json_object *o = json_at(answer, path);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", path,
-		      json_object_to_json_string(answer));
-	return json_object_get_int64(o);
-}
-
-static const char *text(const char *path)
-{
-	struct json_object *o = json_at(answer, path);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", path,
-		      json_object_to_json_string(answer));
-	return json_object_get_string(o);
-}
 
 START_TEST(status_shows_daemon_processes_and_room)
 {

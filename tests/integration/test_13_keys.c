@@ -11,23 +11,6 @@
 #include "base/mem.h"
 #include "lib/crowd.h"
 
-
-static void call(const char *method, const char *target, const char *key,
-		 const char *body)
-{
-	const char *more = "";
-	char headers[512];
-
-	if (body != NULL)
-		more = "Content-Type: application/json\r\n";
-	else if (method[0] == 'P')
-		more = "Content-Length: 0\r\n"; /* or it is a 411 */
-	(void)snprintf(headers, sizeof(headers),
-		       "Authorization: Bearer %s\r\n%s", key, more);
-	client_request(c, method, target, headers, body,
-		       body != NULL ? strlen(body) : 0, &r);
-}
-
 /* The id and the secret of the KeyCreated just answered. */
 static char made_id[64], made_key[160];
 static void take_made(void)

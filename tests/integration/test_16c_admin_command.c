@@ -11,20 +11,11 @@
 #include <libpq-fe.h>
 
 #include "base/mem.h"
+#include "lib/ctl.h"
 #include "lib/fixture.h"
 
 #define WORKERS   "server.workers=4"
 #define DEMO      "demo@codexible.me"
-
-static struct json_object *answer;
-
-static int ctl_args(const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(d, &answer, args);
-}
-#define ctl(...) ctl_args((const char *const[]){ __VA_ARGS__, NULL })
 
 /* Workers serve a moment before the master listens to commands. */
 #define up_ctl(...)                                                            \
@@ -32,24 +23,6 @@ static int ctl_args(const char *const *args)
 		up(__VA_ARGS__);                                               \
 		WAIT_UNTIL(ctl("database") == 0);                              \
 	} while (0)
-
-static int64_t number(const char *path)
-{
-	struct json_object *o = json_at(answer, path);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", path,
-		      json_object_to_json_string(answer));
-	return json_object_get_int64(o);
-}
-
-static const char *text(const char *path)
-{
-	struct json_object *o = json_at(answer, path);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", path,
-		      json_object_to_json_string(answer));
-	return json_object_get_string(o);
-}
 
 /* Every worker has its say: connections are dealt out by the kernel. */
 static bool all_say(const char *key, const char *query, int status)
@@ -290,7 +263,7 @@ START_TEST(wrong_usage_changes_nothing)
 	sql_exec(d->conninfo, "INSERT INTO limits (name, count, window_ms) "
 			      "VALUES ('there', 1, 1000)");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
-		ck_assert_msg(ctl_args(wrong[i]) == 2, "line %zu: %s %s", i,
+		ck_assert_msg(ctl_of(d, wrong[i]) == 2, "line %zu: %s %s", i,
 			      wrong[i][0], wrong[i][1]);
 
 	ck_assert_int_eq(sql_num(d->conninfo, "SELECT count(*) FROM audit_log"),

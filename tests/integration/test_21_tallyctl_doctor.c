@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "lib/ctl.h"
 #include "lib/fixture.h"
 
 #include <fcntl.h>
@@ -26,16 +27,6 @@
 	"key_id = (SELECT key_id FROM api_keys JOIN users USING (user_id) "    \
 	"WHERE email = '" name "@test' LIMIT 1)"
 
-static struct json_object *answer;
-
-static int ctl_of(const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(d, &answer, args);
-}
-#define ctl(...) ctl_of((const char *const[]){ __VA_ARGS__, NULL })
-
 /* tallyctl of a daemon that does not run is told its database. */
 static int doctor(void)
 {
@@ -45,15 +36,6 @@ static int doctor(void)
 	tl_free(url);
 	ck_assert_ptr_nonnull(answer);
 	return status;
-}
-
-static int64_t number(const char *name)
-{
-	struct json_object *o = json_at(answer, name);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", name,
-		      json_object_to_json_string(answer));
-	return json_object_get_int64(o);
 }
 
 /* The first finding of that name with that level (NULL: any); its words. */
@@ -116,8 +98,7 @@ static void begin(const char *interval)
 
 static void down(void)
 {
-	json_object_put(answer);
-	answer = NULL;
+	ctl_forget();
 	fixture_down();
 }
 

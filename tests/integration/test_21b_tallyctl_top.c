@@ -3,6 +3,7 @@
  */
 #include "config.h"
 
+#include "lib/ctl.h"
 #include "lib/fixture.h"
 
 #include <poll.h>
@@ -27,34 +28,14 @@
 #define OTHER_ON    "\033[?1049h"
 #define OTHER_OFF   "\033[?1049l"
 
-static struct json_object *answer;
-
-static int ctl_of(const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(d, &answer, args);
-}
-#define ctl(...) ctl_of((const char *const[]){ __VA_ARGS__, NULL })
-
-static double real(const char *name)
-{
-	struct json_object *o = json_at(answer, name);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", name,
-		      json_object_to_json_string(answer));
-	return json_object_get_double(o);
-}
-
-static const char *text(struct json_object *o, const char *name)
+static const char *text_of(struct json_object *o, const char *name)
 {
 	return json_object_get_string(json_at(o, name));
 }
 
 static void down(void)
 {
-	json_object_put(answer);
-	answer = NULL;
+	ctl_forget();
 	fixture_down();
 }
 
@@ -106,7 +87,7 @@ START_TEST(rates_and_the_busiest_are_those_of_the_load)
 	ck_assert_double_gt(real("refused.reasons.quota"), 0);
 	ck_assert_uint_eq(json_object_array_length(json_at(answer, "keys")), 2);
 	first = json_object_array_get_idx(json_at(answer, "keys"), 0);
-	ck_assert_str_eq(text(first, "key_id"),
+	ck_assert_str_eq(text_of(first, "key_id"),
 			 sql_str(d->conninfo,
 				 "SELECT key_id FROM api_keys JOIN users USING "
 				 "(user_id) WHERE email = 'busy@test'"));
@@ -117,7 +98,7 @@ START_TEST(rates_and_the_busiest_are_those_of_the_load)
 			"per_second"));
 	ck_assert_double_eq_tol(sum, rate, rate / 2);
 	first = json_object_array_get_idx(json_at(answer, "addresses"), 0);
-	ck_assert_str_eq(text(first, "address"), "127.0.0.1");
+	ck_assert_str_eq(text_of(first, "address"), "127.0.0.1");
 
 	processes = json_at(answer, "processes");
 	ck_assert_uint_ge(json_object_array_length(processes), 4);

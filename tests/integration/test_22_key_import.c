@@ -12,30 +12,12 @@
 #include <openssl/evp.h>
 
 #include "base/str.h"
+#include "lib/ctl.h"
 #include "lib/fixture.h"
 
-
-static struct json_object *answer;
 static FILE *file; /* being written */
 static char *path;
-
-static int ctl_args(const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(d, &answer, args);
-}
-#define ctl(...)    ctl_args((const char *const[]){ __VA_ARGS__, NULL })
 #define import(...) ctl("key", "import", path, ##__VA_ARGS__)
-
-static int64_t number(const char *name)
-{
-	struct json_object *o = json_at(answer, name);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", name,
-		      json_object_to_json_string(answer));
-	return json_object_get_int64(o);
-}
 
 static void begin(const char *head)
 {

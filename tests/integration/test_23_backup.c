@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include "lib/ctl.h"
 #include "lib/fixture.h"
 
 #include <fcntl.h>
@@ -24,36 +25,18 @@
 	"SELECT sum(credits_used) FROM daily_usage WHERE user_id = "           \
 	"'" USER_STARTER "'"
 
-static struct json_object *answer;
 static struct daemon *copy; /* of the restored database */
 static unsigned recorded;   /* rows for request_logs */
 static char *file;          /* of the backup */
-
-static int ctl_of(struct daemon *of, const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(of, &answer, args);
-}
-#define ctl(of, ...) ctl_of(of, (const char *const[]){ __VA_ARGS__, NULL })
 
 /* tallyctl of a daemon that does not run is told its database. */
 static int ctl_url(struct daemon *of, const char *command, const char *option)
 {
 	char *url = tl_asprintf("database.url=%s", of->conninfo);
-	int status = ctl(of, "-o", url, command, file, option);
+	int status = ctl_at(of, "-o", url, command, file, option);
 
 	tl_free(url);
 	return status;
-}
-
-static int64_t number(const char *name)
-{
-	struct json_object *o = json_at(answer, name);
-
-	ck_assert_msg(o != NULL, "no '%s' in %s", name,
-		      json_object_to_json_string(answer));
-	return json_object_get_int64(o);
 }
 
 static void backup(void)
@@ -138,8 +121,7 @@ static void begin(const char *interval)
 static void down(void)
 {
 	daemon_free(&copy);
-	json_object_put(answer);
-	answer = NULL;
+	ctl_forget();
 	fixture_down();
 }
 
@@ -201,7 +183,7 @@ static void charge_in_an_outage(void)
 	pgtest_halt(pg);
 	for (unsigned i = 0; i < 1500; i++) {
 		charge(2);
-		if (i > 10 && ctl(d, "status") == 0 &&
+		if (i > 10 && ctl_at(d, "status") == 0 &&
 		    number("spool.records") > 3)
 			break;
 		test_sleep_ms(5);
@@ -227,7 +209,7 @@ START_TEST(usage_of_an_outage)
 	backup();
 
 	kill(flusher, SIGCONT);
-	ck_assert_int_eq(ctl(d, "stats"), 0);
+	ck_assert_int_eq(ctl_at(d, "stats"), 0);
 	n = number("decide_ok");
 	restore();
 	expect_copy(3 * n, n);
@@ -570,15 +552,15 @@ START_TEST(the_embedded_database)
 	d = own;
 	c = k;
 	ck_assert_int_eq(gate(KEY_STARTER, ""), 200);
-	ck_assert_int_eq(ctl(own, "backup", file), 0);
-	ck_assert_int_eq(ctl(own, "restore", file, "--clean"), 1);
+	ck_assert_int_eq(ctl_at(own, "backup", file), 0);
+	ck_assert_int_eq(ctl_at(own, "restore", file, "--clean"), 1);
 	ck_assert_int_eq(gate(KEY_STARTER, ""), 200);
 	daemon_stop(own, SIGTERM, 30000);
-	ck_assert_int_eq(ctl(own, "backup", file), 0);
-	ck_assert_int_eq(ctl(own, "restore", file), 1);
+	ck_assert_int_eq(ctl_at(own, "backup", file), 0);
+	ck_assert_int_eq(ctl_at(own, "restore", file), 1);
 
 	copy = daemon_new(NULL, DAEMON_SETTINGS(FREE_RATE));
-	ck_assert_int_eq(ctl(copy, "restore", file), 0);
+	ck_assert_int_eq(ctl_at(copy, "restore", file), 0);
 
 	daemon_spawn(copy);
 	ck_assert(daemon_wait_ready(copy, 60000));
@@ -586,7 +568,7 @@ START_TEST(the_embedded_database)
 	c = client_new(copy->port);
 	ck_assert_int_eq(used_today(KEY_STARTER), 25);
 	daemon_stop(copy, SIGTERM, 30000);
-	ck_assert_int_eq(ctl(copy, "restore", file, "--clean"), 0);
+	ck_assert_int_eq(ctl_at(copy, "restore", file, "--clean"), 0);
 }
 END_TEST
 

@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 
 #include "base/mem.h"
+#include "lib/ctl.h"
 #include "lib/fixture.h"
 
 #define ADMIN  KEY_BUSINESS
@@ -24,16 +25,6 @@
 #define JOB       "idempotency_records"
 #define JOB_LOCK  823401102002LL
 #define LEAD_LOCK 823401102000LL
-
-static struct json_object *answer;
-
-static int ctl_args(const char *const *args)
-{
-	json_object_put(answer);
-	answer = NULL;
-	return daemon_ctl(d, &answer, args);
-}
-#define ctl(...) ctl_args((const char *const[]){ __VA_ARGS__, NULL })
 
 static int64_t lead_pid(void)
 {

@@ -114,6 +114,22 @@ void make_second_key(const char *name, const char *second)
 	insert_key(name, second, "");
 }
 
+void call(const char *method, const char *target, const char *key,
+	  const char *body)
+{
+	const char *more = "";
+	char headers[512];
+
+	if (body != NULL)
+		more = "Content-Type: application/json\r\n";
+	else if (method[0] == 'P')
+		more = "Content-Length: 0\r\n"; /* or it is a 411 */
+	(void)snprintf(headers, sizeof(headers),
+		       "Authorization: Bearer %s\r\n%s", key, more);
+	client_request(c, method, target, headers, body,
+		       body != NULL ? strlen(body) : 0, &r);
+}
+
 int gate(const char *key, const char *query)
 {
 	char target[512];

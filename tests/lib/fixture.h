@@ -53,6 +53,9 @@ void make_key(const char *name, long daily_limit, const char *columns);
 void make_second_key(const char *name, const char *second);
 const char *key_of(const char *name); /* valid for the next 7 calls */
 
+/* With that key; body: JSON or NULL. */
+void call(const char *method, const char *target, const char *key,
+	  const char *body);
 /* GET /api/gate?QUERY with that key (NULL: none); the status. */
 int gate(const char *key, const char *query);
 /* Credits used today as /api/usage/today tells. */

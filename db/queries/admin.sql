@@ -72,3 +72,16 @@ SELECT a.id, a.ts, a.actor, a.action, a.target, a.details
 	a.target, a.details))) > 0
  ORDER BY a.id DESC
  LIMIT :max::int8;
+
+-- name: audit_trim :exec
+-- Forgets the oldest entries up to the first that is not older than that, at
+-- most :max of them.
+DELETE FROM audit_log
+ WHERE id = ANY (ARRAY(
+	SELECT a.id FROM audit_log a
+	 WHERE a.id < coalesce((SELECT b.id FROM audit_log b
+				 WHERE b.ts >= :before::timestamptz
+				 ORDER BY b.id
+				 LIMIT 1), 9223372036854775807)
+	 ORDER BY a.id
+	 LIMIT :max::int8));

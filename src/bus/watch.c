@@ -78,7 +78,11 @@ static enum tl_status keep_weeks(struct runner *r, struct tl_arena *a,
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		const struct q_task_weeks_keep_params p = {
 			.table = tables[i].table,
-			.since_day = today() - (int32_t)tables[i].days,
+			/* no week ended before 1970: 0 keeps all */
+			.since_day =
+				tables[i].days == 0
+					? 0
+					: today() - (int32_t)tables[i].days,
 		};
 		struct q_task_weeks_keep_row row;
 		enum tl_status st = q_task_weeks_keep(pg_pool_pg(r->pool), &p,

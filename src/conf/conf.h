@@ -125,9 +125,9 @@ struct conf {
 		uint32_t count; /* processes; 2 */
 		uint32_t tasks; /* coroutines per runner; 250 */
 		enum conf_task_audit audit;
-		uint32_t attempts_retention_days; /* 90 */
-		uint32_t dead_retention_days;     /* 30 */
-		uint32_t events_retention_days;   /* 30 */
+		uint32_t attempts_retention_days; /* 90; 0: for ever */
+		uint32_t dead_retention_days;     /* 30; the same */
+		uint32_t events_retention_days;   /* 30; the same */
 		bool selftest;
 	} runner;
 	struct {
@@ -136,6 +136,7 @@ struct conf {
 	} keys;
 	struct {
 		struct conf_strings emails; /* lower-cased */
+		uint32_t audit_retention_days; /* 400; 0: for ever */
 	} admin;
 	struct {
 		char *token; /* empty: POST /cron/run is closed */

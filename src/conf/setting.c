@@ -194,12 +194,13 @@ const struct setting SETTINGS[] = {
 		"tasks one runner has in hand at a time"),
 	WORDS(runner, audit, "all", audit_words, "all or failures", RELOAD,
 		"attempts of which a row is kept"),
-	U32(runner, attempts_retention_days, 90, 1, 36500, RELOAD,
-		"how long rows of attempts are kept"),
-	U32(runner, dead_retention_days, 30, 1, 36500, RELOAD,
-		"how long tasks that ended without success are kept"),
-	U32(runner, events_retention_days, 30, 1, 36500, RELOAD,
-		"how long events are kept"),
+	U32(runner, attempts_retention_days, 90, 0, 36500, RELOAD,
+		"how long rows of attempts are kept; 0 is for ever"),
+	U32(runner, dead_retention_days, 30, 0, 36500, RELOAD,
+		"how long tasks that ended without success are kept; 0 is for "
+		"ever"),
+	U32(runner, events_retention_days, 30, 0, 36500, RELOAD,
+		"how long events are kept; 0 is for ever"),
 	BOOL(runner, selftest, "no", RELOAD,
 		"run the tasks tallyd.selftest.*, for tests of the daemon"),
 
@@ -213,6 +214,8 @@ const struct setting SETTINGS[] = {
 
 	STRINGS(admin, emails, "", setting_check_email, "e-mail addresses",
 		RELOAD, "users with the role admin", true),
+	U32(admin, audit_retention_days, 400, 0, 36500, RELOAD,
+		"how long the audit log is kept; 0 is for ever"),
 
 	STRING(cron, token, "", setting_check_token,
 		"32 to 200 printable characters without blanks, or empty",

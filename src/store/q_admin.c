@@ -246,3 +246,32 @@ enum tl_status q_audit_page(struct pg *pg,
 		*rows_r = rows;
 	return st;
 }
+
+static const uint32_t audit_trim_oids[] = { 1184, 20 };
+static const struct pg_statement audit_trim_statement = {
+	.name = "audit_trim",
+	.sql =
+		"DELETE FROM audit_log\n"
+		" WHERE id = ANY (ARRAY(\n"
+		"\tSELECT a.id FROM audit_log a\n"
+		"\t WHERE a.id < coalesce((SELECT b.id FROM audit_log b\n"
+		"\t\t\t\t WHERE b.ts >= $1::timestamptz\n"
+		"\t\t\t\t ORDER BY b.id\n"
+		"\t\t\t\t LIMIT 1), 9223372036854775807)\n"
+		"\t ORDER BY a.id\n"
+		"\t LIMIT $2::int8))",
+	.param_oids = audit_trim_oids,
+	.n_params = 2,
+};
+
+enum tl_status q_audit_trim(struct pg *pg,
+		const struct q_audit_trim_params *p,
+		uint64_t *affected_r, struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_TIMESTAMPTZ, .i8 = p->before_us },
+		{ .type = PG_INT8, .i8 = p->max },
+	};
+
+	return pg_exec(pg, &audit_trim_statement, params, affected_r, err);
+}

@@ -115,4 +115,16 @@ enum tl_status q_audit_page(struct pg *pg,
 		struct q_audit_page_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_audit_trim_params {
+	int64_t before_us;
+	int64_t max;
+};
+/*
+ * Forgets the oldest entries up to the first that is not older than that, at
+ * most :max of them.
+ */
+enum tl_status q_audit_trim(struct pg *pg,
+		const struct q_audit_trim_params *p,
+		uint64_t *affected_r, struct tl_err *err) TL_MUST_CHECK;
+
 #endif

@@ -381,9 +381,16 @@ START_TEST(housekeeping_keeps_what_is_young)
 		 "INSERT INTO tallyd.cron_runs (job, slot, outcome) SELECT "
 		 "'change_log', now() - n * interval '1 day', 'done' FROM "
 		 "generate_series(1, 100) n");
+	sql_exec(d->conninfo,
+		 "INSERT INTO audit_log (actor, action, ts) SELECT 'a', 'b', "
+		 "now() - (6401 - n) * interval '2 hours' FROM "
+		 "generate_series(0, 6400) n");
 	ask(JOB);
 	ask("cron_runs");
-	WAIT_UNTIL(count(JOB, "done") == 1 && count("cron_runs", "done") == 1);
+	ask("audit_log");
+	WAIT_UNTIL(count(JOB, "done") == 1 &&
+		   count("cron_runs", "done") == 1 &&
+		   count("audit_log", "done") == 1);
 	ck_assert_int_eq(sql_num(d->conninfo, "SELECT count(*) FROM " TABLE),
 			 1439);
 	ck_assert_str_eq(sql_str(d->conninfo,
@@ -391,6 +398,10 @@ START_TEST(housekeeping_keeps_what_is_young)
 				 "job = '" JOB "'"),
 			 "10561 answers gone");
 	ck_assert_int_eq(count("change_log", "done"), 89);
+	/* 400 days, of twelve a day */
+	ck_assert_int_eq(sql_num(d->conninfo, "SELECT count(*) FROM audit_log "
+					      "WHERE actor = 'a'"),
+			 4799);
 }
 END_TEST
 

@@ -396,6 +396,45 @@ START_TEST(two_replays_at_a_time_send_each_once)
 }
 END_TEST
 
+/* ---- what is kept ---- */
+
+static bool has_week(const char *table)
+{
+	return sql_num(db,
+		       "SELECT count(*) FROM pg_class WHERE relname = '%s_'"
+		       " || to_char(date_trunc('week', (now() AT TIME ZONE"
+		       " 'UTC') - INTERVAL '400 days'), 'YYYYMMDD')",
+		       table) > 0;
+}
+
+START_TEST(nothing_is_forgotten_where_nothing_is_to_be)
+{
+	static const char *const tables[] = { "task_attempt", "task_dead",
+					      "event" };
+
+	up(ADMINS, "runner.count=1", "runner.attempts_retention_days=0",
+	   "runner.dead_retention_days=0", "runner.events_retention_days=1");
+	for (size_t i = 0; i < 3; i++) {
+		sql_exec(db,
+			 "SELECT tallyd.week_ensure('%s', ((now() AT TIME ZONE"
+			 " 'UTC') - INTERVAL '400 days')::date)",
+			 tables[i]);
+		ck_assert(has_week(tables[i]));
+	}
+	sql_exec(db, "SELECT tallyd.week_ensure('event', '2024-01-01')");
+
+	daemon_hup(d); /* runners look when they start; events come last */
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM pg_class WHERE relname ="
+			       " 'event_20240101'") == 0);
+
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM pg_class WHERE"
+				     " relname = 'event_20240101'"),
+			 0);
+	ck_assert(has_week("task_attempt"));
+	ck_assert(has_week("task_dead"));
+}
+END_TEST
+
 /* ---- programs with cron.token ---- */
 
 static void cron_get(const char *target)
@@ -471,6 +510,7 @@ int main(void)
 	tcase_add_test(tc, queues_are_held_and_let_go);
 	tcase_add_test(tc, dead_letters_are_sent_again_in_batches);
 	tcase_add_test(tc, two_replays_at_a_time_send_each_once);
+	tcase_add_test(tc, nothing_is_forgotten_where_nothing_is_to_be);
 	tcase_add_test(tc, programs_are_told_how_tasks_do);
 	return fixture_run(s);
 }

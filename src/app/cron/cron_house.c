@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "loop/co.h"
 #include "shm/policy.h"
+#include "store/q_admin.h"
 #include "store/q_cron.h"
 #include "store/q_flush.h"
 #include "store/q_instance.h"
@@ -149,4 +150,24 @@ static enum tl_status bite_runs(struct cron_call *c, uint64_t *n_r,
 enum tl_status cron_trim_runs(struct cron_call *c, struct tl_err *err)
 {
 	return trim(c, bite_runs, "runs", err);
+}
+
+static enum tl_status bite_audit(struct cron_call *c, uint64_t *n_r,
+				 struct tl_err *err)
+{
+	const struct q_audit_trim_params p = {
+		.before_us = now_us(c) -
+			     (int64_t)c->conf->admin.audit_retention_days * 24 *
+				     HOUR_US,
+		.max = BITE
+	};
+
+	return q_audit_trim(c->pg, &p, n_r, err);
+}
+
+enum tl_status cron_trim_audit(struct cron_call *c, struct tl_err *err)
+{
+	if (c->conf->admin.audit_retention_days == 0)
+		return TL_OK;
+	return trim(c, bite_audit, "entries", err);
 }

@@ -37,6 +37,11 @@ const struct cron_job CRON_JOBS[] = {
 	  .limit_ms = 10 * MINUTE_MS, .fn = cron_keep_webhooks,
 	  .summary = "ends deliveries whose task was cancelled, forgets those "
 		     "of 30 days ago" },
+	{ .name = "audit_log", .schedule = "57 3 * * *", .zone = "UTC",
+	  .missed = CRON_ONCE, .lock = 823401102007,
+	  .limit_ms = 10 * MINUTE_MS, .fn = cron_trim_audit,
+	  .summary = "forgets entries of the audit log that are older than "
+		     "admin.audit_retention_days" },
 	{ .name = NULL },
 };
 /* clang-format on */

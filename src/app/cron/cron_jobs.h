@@ -63,6 +63,7 @@ enum tl_status cron_keep_request_logs(struct cron_call *c, struct tl_err *err);
 enum tl_status cron_trim_idempotency(struct cron_call *c, struct tl_err *err);
 enum tl_status cron_trim_changes(struct cron_call *c, struct tl_err *err);
 enum tl_status cron_trim_runs(struct cron_call *c, struct tl_err *err);
+enum tl_status cron_trim_audit(struct cron_call *c, struct tl_err *err);
 
 /* ---- cron_hooks.c: webhooks ---- */
 enum tl_status cron_tell_expiring(struct cron_call *c, struct tl_err *err);

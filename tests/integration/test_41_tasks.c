@@ -1,79 +1,13 @@
 /*
  * The task bus with a real daemon and PostgreSQL: what is sent is done, once,
- * in turn and within its limits, whoever dies.
+ * in turn and within its limits.
  */
 #include "config.h"
 
-#include "lib/fixture.h"
-
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-
-#define WORK "tallyd.selftest.work"
-#define db   d->conninfo
-/* Other tests have no runners. */
-#define bus_up(...)                                                            \
-	up("runner.selftest=yes", "runner.count=2", ##__VA_ARGS__)
-
-/* ---- helpers ---- */
-
-static int64_t sent; /* the task of the last send() */
-
-/* A task of the selftest that leaves a row; options: '"a": 1' or "". */
-static int64_t send(const char *payload, const char *options)
-{
-	sent = sql_num(db,
-		       "SELECT tallyd.enqueue('" WORK
-		       "', '{\"note\": true%s%s}', '{%s}')",
-		       payload[0] != '\0' ? ", " : "", payload, options);
-	return sent;
-}
-
-/* "completed", or of the attempts so far: "failed,failed,completed". */
-static const char *outcomes(int64_t id)
-{
-	return sql_str(db,
-		       "SELECT string_agg(outcome, ',' ORDER BY attempt)"
-		       "  FROM tallyd.task_attempt WHERE task_id = %lld",
-		       (long long)id);
-}
-
-static int64_t unfinished(void)
-{
-	return sql_num(db, "SELECT count(*) FROM tallyd.task");
-}
-
-static int64_t state_of(int64_t id) /* -1: not there any more */
-{
-	return sql_num(db,
-		       "SELECT coalesce((SELECT state FROM tallyd.task"
-		       " WHERE task_id = %lld), -1)",
-		       (long long)id);
-}
-
-static bool runs(int64_t id)
-{
-	return sql_num(db,
-		       "SELECT count(*) FROM tallyd.task_selftest"
-		       " WHERE task_id = %lld AND ended_at IS NULL",
-		       (long long)id) > 0;
-}
-
-#define want_outcomes(id, words)                                               \
-	do {                                                                   \
-		WAIT_UNTIL(strcmp(outcomes(id), (words)) == 0);                \
-		ck_assert_str_eq(outcomes(id), (words));                       \
-	} while (0)
-#define want_all_done()                                                        \
-	do {                                                                   \
-		WAIT_UNTIL(unfinished() == 0);                                 \
-		ck_assert_int_eq(unfinished(), 0);                             \
-	} while (0)
+#include "integration/task_calls.h"
 
 /* The most that ran at a time. */
 static int64_t most_at_a_time(void)
@@ -86,38 +20,13 @@ static int64_t most_at_a_time(void)
 			   " GROUP BY a.task_id, a.attempt) t");
 }
 
-/* No task ran twice at a time: an attempt begins behind the end of the one
- * before, and one that was lost has no end. */
-static int64_t overlaps(void)
-{
-	return sql_num(db, "SELECT count(*) FROM tallyd.task_selftest a"
-			   "  JOIN tallyd.task_selftest b"
-			   "    ON b.task_id = a.task_id"
-			   "   AND b.attempt > a.attempt"
-			   "   AND b.began_at < a.ended_at");
-}
-
-static bool gone(pid_t pid)
-{
-	return kill(pid, 0) < 0;
-}
-
-/* Its process; 0: it does not run. */
-static pid_t runner_of(int64_t id)
-{
-	return (pid_t)sql_num(db,
-			      "SELECT pid FROM tallyd.task_selftest"
-			      " WHERE task_id = %lld AND ended_at IS NULL",
-			      (long long)id);
-}
-
 /* ---- sending ---- */
 
 START_TEST(task_runs_and_leaves_its_attempt)
 {
 	bus_up();
 
-	send("", "");
+	send_task("", "");
 
 	want_outcomes(sent, "completed");
 	ck_assert_int_eq(unfinished(), 0);
@@ -133,7 +42,7 @@ START_TEST(rolled_back_send_never_runs)
 
 	sql_exec(db, "BEGIN; SELECT tallyd.enqueue('" WORK
 		     "', '{\"note\": true}'); ROLLBACK");
-	send("", "");
+	send_task("", "");
 
 	want_outcomes(sent, "completed");
 	ck_assert_int_eq(sql_num(db, "SELECT count(*)"
@@ -169,17 +78,17 @@ START_TEST(singleton_key_suppresses_until_the_task_is_done)
 	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, paused_at)"
 		     " VALUES ('q', now())");
 
-	first = send("", "\"queue\": \"q\", \"singleton_key\": \"k\"");
+	first = send_task("", "\"queue\": \"q\", \"singleton_key\": \"k\"");
 
 	ck_assert_int_gt(first, 0);
-	ck_assert_int_eq(send("", "\"queue\": \"q\", \"singleton_key\": \"k\""),
-			 0);
-	ck_assert_int_gt(send("", "\"queue\": \"r\", \"singleton_key\": \"k\""),
-			 0);
+	ck_assert_int_eq(
+		send_task("", "\"queue\": \"q\", \"singleton_key\": \"k\""), 0);
+	ck_assert_int_gt(
+		send_task("", "\"queue\": \"r\", \"singleton_key\": \"k\""), 0);
 	sql_exec(db, "DELETE FROM tallyd.task_queue; NOTIFY tallyd_task");
 	want_outcomes(first, "completed");
-	ck_assert_int_gt(send("", "\"queue\": \"q\", \"singleton_key\": \"k\""),
-			 0);
+	ck_assert_int_gt(
+		send_task("", "\"queue\": \"q\", \"singleton_key\": \"k\""), 0);
 	want_all_done();
 }
 END_TEST
@@ -191,7 +100,7 @@ START_TEST(wrong_options_and_payloads_are_refused_or_dead)
 	ck_assert(!sql_try(db, "SELECT tallyd.enqueue('" WORK
 			       "', '{}', '{\"colour\": 1}')"));
 	ck_assert(!sql_try(db, "SELECT tallyd.enqueue('" WORK "', '[]')"));
-	send("\"sleep_ms\": \"long\"", "");
+	send_task("\"sleep_ms\": \"long\"", "");
 
 	want_outcomes(sent, "failed");
 	ck_assert_str_eq(
@@ -207,7 +116,7 @@ START_TEST(unknown_names_stay_queued)
 	bus_up();
 
 	id = sql_num(db, "SELECT tallyd.enqueue('of.a.later.release')");
-	send("", "");
+	send_task("", "");
 
 	want_outcomes(sent, "completed");
 	ck_assert_int_eq(state_of(id), 3);
@@ -229,9 +138,9 @@ START_TEST(higher_priority_goes_first_and_delays_are_kept)
 	bus_up("runner.count=1", "runner.tasks=1");
 	sql_exec(db, "INSERT INTO tallyd.task_queue (queue, paused_at)"
 		     " VALUES ('selftest', now())");
-	late = send("", "\"delay_ms\": 1500, \"priority\": 9");
-	low = send("", "\"priority\": -5");
-	high = send("", "\"priority\": 5");
+	late = send_task("", "\"delay_ms\": 1500, \"priority\": 9");
+	low = send_task("", "\"priority\": -5");
+	high = send_task("", "\"priority\": 5");
 
 	sql_exec(db, "DELETE FROM tallyd.task_queue; NOTIFY tallyd_task");
 
@@ -284,8 +193,8 @@ START_TEST(failures_are_tried_again_and_end_as_dead_letters)
 
 	bus_up();
 
-	twice = send("\"fail\": 2", "");
-	always = send("\"fail\": 99", "\"retry_limit\": 1");
+	twice = send_task("\"fail\": 2", "");
+	always = send_task("\"fail\": 99", "\"retry_limit\": 1");
 
 	want_outcomes(twice, "failed,failed,completed");
 	want_outcomes(always, "failed,failed");
@@ -310,7 +219,7 @@ START_TEST(hopeless_task_is_tried_once)
 {
 	bus_up();
 
-	send("\"hopeless\": true", "");
+	send_task("\"hopeless\": true", "");
 
 	want_outcomes(sent, "failed");
 	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_dead"),
@@ -322,7 +231,8 @@ START_TEST(task_past_its_time_ends_at_its_next_wait)
 {
 	bus_up();
 
-	send("\"sleep_ms\": 600000", "\"timeout_ms\": 100, \"retry_limit\": 1");
+	send_task("\"sleep_ms\": 600000",
+		  "\"timeout_ms\": 100, \"retry_limit\": 1");
 
 	want_outcomes(sent, "expired,expired");
 	ck_assert_str_eq(sql_str(db, "SELECT outcome FROM tallyd.task_dead"),
@@ -335,8 +245,8 @@ START_TEST(cancelled_tasks_do_not_run_on)
 	int64_t waits, busy;
 
 	bus_up();
-	busy = send("\"sleep_ms\": 600000", "");
-	waits = send("", "\"delay_ms\": 600000");
+	busy = send_task("\"sleep_ms\": 600000", "");
+	waits = send_task("", "\"delay_ms\": 600000");
 	WAIT_UNTIL(runs(busy));
 
 	ck_assert_str_eq(
@@ -426,111 +336,18 @@ START_TEST(rate_of_a_queue_holds_in_every_window)
 }
 END_TEST
 
-/* ---- deaths ---- */
-
-START_TEST(tasks_of_a_killed_runner_run_elsewhere)
-{
-	pid_t dead;
-
-	bus_up();
-	send("\"sleep_ms\": 2000", "");
-	WAIT_UNTIL(runs(sent));
-	dead = runner_of(sent);
-	ck_assert_int_gt(dead, 0);
-
-	kill(dead, SIGKILL);
-
-	want_outcomes(sent, "lost,completed");
-	ck_assert_int_eq(overlaps(), 0);
-	/* nothing waits for a lease, or for the slow poll of a lease */
-	ck_assert_int_eq(sql_num(db,
-				 "SELECT count(*) FROM tallyd.task_selftest a,"
-				 " tallyd.task_selftest b WHERE b.attempt = 2"
-				 "   AND b.began_at > a.began_at"
-				 "   AND b.began_at < a.began_at"
-				 "       + INTERVAL '30 s'"),
-			 1);
-}
-END_TEST
-
-START_TEST(only_runner_is_replaced_and_takes_its_own_tasks_back)
-{
-	pid_t dead;
-
-	bus_up("runner.count=1");
-	send("\"sleep_ms\": 1500", "");
-	WAIT_UNTIL(runs(sent));
-	dead = daemon_child(d, "runner");
-
-	kill(dead, SIGKILL);
-
-	want_outcomes(sent, "lost,completed");
-	ck_assert_int_eq(overlaps(), 0);
-}
-END_TEST
-
-START_TEST(runner_whose_loop_stands_still_is_replaced)
-{
-	pid_t stuck;
-
-	bus_up("runner.count=1");
-	stuck = daemon_child(d, "runner");
-
-	/* its failure would be told at 120 s: far behind the kill */
-	send("\"spin_ms\": 120000", "\"timeout_ms\": 100");
-
-	WAIT_UNTIL(gone(stuck));
-	ck_assert(gone(stuck));
-	WAIT_UNTIL(strstr(outcomes(sent), "lost") != NULL);
-	ck_assert_ptr_nonnull(strstr(outcomes(sent), "lost"));
-}
-END_TEST
-
-START_TEST(master_that_dies_takes_no_task_along)
-{
-	bus_up();
-	send("\"sleep_ms\": 2000", "");
-	WAIT_UNTIL(runs(sent));
-
-	daemon_stop(d, SIGKILL, 15000);
-	fixture_again();
-
-	WAIT_UNTIL(strstr(outcomes(sent), "completed") != NULL);
-	ck_assert_ptr_nonnull(strstr(outcomes(sent), "completed"));
-	ck_assert_int_eq(overlaps(), 0);
-}
-END_TEST
-
-START_TEST(database_that_was_away_changes_nothing)
-{
-	bus_up();
-	send("\"sleep_ms\": 500", "");
-	WAIT_UNTIL(runs(sent));
-
-	sql_close();
-	pgtest_halt(pg);
-	test_sleep_ms(200);
-	pgtest_resume(pg);
-
-	WAIT_UNTIL(strstr(outcomes(sent), "completed") != NULL);
-	ck_assert_ptr_nonnull(strstr(outcomes(sent), "completed"));
-	want_all_done();
-	ck_assert_int_eq(overlaps(), 0);
-}
-END_TEST
-
 /* ---- stopping ---- */
 
 START_TEST(reload_lets_running_tasks_end)
 {
 	bus_up();
-	send("\"sleep_ms\": 1500", "");
+	send_task("\"sleep_ms\": 1500", "");
 	WAIT_UNTIL(runs(sent));
 
 	daemon_hup(d);
 
 	want_outcomes(sent, "completed");
-	send("", "");
+	send_task("", "");
 	want_outcomes(sent, "completed");
 }
 END_TEST
@@ -538,7 +355,7 @@ END_TEST
 START_TEST(stop_puts_back_what_does_not_end)
 {
 	bus_up("server.stop_timeout_ms=1000");
-	send("\"sleep_ms\": 600000", "");
+	send_task("\"sleep_ms\": 600000", "");
 	WAIT_UNTIL(runs(sent));
 
 	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
@@ -552,7 +369,7 @@ START_TEST(no_runners_leave_tasks_to_other_hosts)
 {
 	bus_up("runner.count=0");
 
-	send("", "");
+	send_task("", "");
 
 	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
 	ck_assert_int_eq(
@@ -585,13 +402,6 @@ int main(void)
 	tcase_add_test(tc, concurrency_of_a_queue_holds_over_all_runners);
 	tcase_add_test(tc, concurrency_of_a_tenant_holds_over_all_runners);
 	tcase_add_test(tc, rate_of_a_queue_holds_in_every_window);
-	tc = fixture_case(s, "deaths");
-	tcase_add_test(tc, tasks_of_a_killed_runner_run_elsewhere);
-	tcase_add_test(tc,
-		       only_runner_is_replaced_and_takes_its_own_tasks_back);
-	tcase_add_test(tc, runner_whose_loop_stands_still_is_replaced);
-	tcase_add_test(tc, master_that_dies_takes_no_task_along);
-	tcase_add_test(tc, database_that_was_away_changes_nothing);
 	tc = fixture_case(s, "stopping");
 	tcase_add_test(tc, reload_lets_running_tasks_end);
 	tcase_add_test(tc, stop_puts_back_what_does_not_end);

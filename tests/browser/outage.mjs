@@ -3,6 +3,10 @@ import assert from 'node:assert/strict';
 import { makeUser, call, eventually } from './lib.mjs';
 import { spawnSync } from 'node:child_process';
 
+// events.ts tries again after the daemon's `retry` of 2 s, and a quarter of it;
+// live.ts polls after 15 s.
+const RECONNECT_MS = 4000;
+
 // test_browser.sh answers these: database or daemon, stop or start
 function order(what, how) {
 	const done = spawnSync(process.env.ORDERS, [what, how],
@@ -15,10 +19,10 @@ function order(what, how) {
 async function charge(key, cost) {
 	let answer;
 
-	for (let i = 0; i < 10; i++) {
+	await eventually(async () => {
 		answer = await call(key, `/api/gate?cost=${cost}`);
-		if (answer.headers.get('x-tally-reason') !== 'busy') break;
-	}
+		return answer.headers.get('x-tally-reason') !== 'busy';
+	}, 'it is no longer busy');
 	assert.equal(answer.status, 200, `${answer.headers
 		.get('x-tally-reason')} ${JSON.stringify(answer.body)}`);
 }
@@ -61,32 +65,57 @@ async function databaseAway(come) {
 			.getByRole('button', { name: 'Create key' });
 
 		if (await again.isEnabled({ timeout: 100 }).catch(() => false))
-			await again.click();
+			await again.click({ timeout: 2000 });
 		return await v.role('dialog', 'Your new key').isVisible();
 	}, 'the key is made after all');
 }
 
+// Its clock stands still where the time until the page does something by itself
+// matters: how long a poll is off, and that it does not forestall the button.
 async function daemonAway(come) {
 	const user = await makeUser('stranded');
 	const v = await come({ key: user.key });
+	const live = () => v.page.getByTestId('live').getAttribute('data-state');
+	const away = v.role('alert').filter({ hasText: 'Cannot reach the server' });
+	const failed = v.region('Daily spending').getByRole('alert');
+	const stand = async () => v.page.clock.pauseAt(
+		await v.page.evaluate(() => Date.now()) + 20000);
+	const ticks = (fn, what) => eventually(async () => {
+		await v.page.clock.runFor(20);
+		return fn();
+	}, what);
 
+	await v.page.clock.install();
 	await v.goes('/dashboard');
 	await v.settles();
+	await eventually(async () => await live() === 'live', 'the stream is open');
+	await stand();
 	order('daemon', 'stop');
 	try {
-		await v.choose('Range', 'All'); // a page at rest notices later
-		await v.alert('Cannot reach the server');
+		// who does nothing is told as well, and long before the next poll
+		await eventually(async () => await live() === 'polling', 'it ends');
+		await v.page.clock.runFor(RECONNECT_MS);
+		await v.sees(away);
+		await v.page.route('**/api/events', (route) => route.abort());
+		await v.page.clock.resume();
+		await v.choose('Range', 'All');
+		await v.sees(failed);
 		await v.sees(v.page.getByTestId('balance'));
 		await v.shot('outage-daemon');
 		await v.accessible('a page without a server');
+		await stand();
 	} finally {
 		order('daemon', 'start');
 	}
 	await v.role('button', 'Retry').first().click();
-	await v.gone(v.role('alert').filter({ hasText: 'Cannot reach the server' }));
+	await ticks(async () => !await away.isVisible() && !await failed.isVisible(),
+		'all of it is tried again');
 	assert.equal(await v.page.evaluate(() =>
 		sessionStorage.getItem('codexible_token')), user.key,
 	'a fault of the connection is no bad key');
+	await v.page.unroute('**/api/events');
+	await v.page.clock.resume();
+	await eventually(async () => await live() === 'live', 'it is live again');
 }
 
 export default [

@@ -49,22 +49,28 @@ function farewell(reason: string | undefined): void {
 }
 
 function follow(latest: { current: LiveHandlers }): () => void {
-  let lost = false, timer = 0
+  let missed = false, losses = 0, timer = 0
+  const rest = () => {
+    clearInterval(timer)
+    losses = 0
+  }
   const stream = new EventStream({
     token: () => token.value,
     onEvent: event => dispatch(event, latest.current),
     onOpen() {
-      clearInterval(timer)
+      rest()
       liveState.value = 'live'
-      if (lost) latest.current.onMissed()
-      lost = false
+      if (missed) latest.current.onMissed()
+      missed = false
     },
     onLost() {
       liveState.value = 'polling'
-      if (lost) return
-      lost = true
-      clearInterval(timer)
-      timer = window.setInterval(() => latest.current.onMissed(), POLL_MS)
+      missed = true
+      losses++
+      if (losses === 1) timer = window.setInterval(() => latest.current.onMissed(), POLL_MS)
+      // It ended and cannot be had again: whether the stream alone is away or
+      // the server with it, a call tells now rather than at the next poll.
+      if (losses === 2) latest.current.onMissed()
     },
     onRejected: endSession
   })
@@ -73,8 +79,8 @@ function follow(latest: { current: LiveHandlers }): () => void {
       stream.start()
     } else { // nobody looks: no stream, no polling
       stream.stop()
-      clearInterval(timer)
-      lost = true
+      rest()
+      missed = true
       liveState.value = 'off'
     }
   }

@@ -15,7 +15,7 @@ export const URL_BASE = process.env.TALLYD_URL;
 export const PRO = 'codexible_demo_pro_2026';
 export const BUSINESS = 'codexible_demo_business_2026'; // an admin here
 export const STARTER = 'codexible_demo_starter_2026';
-export const PATIENCE_MS = 30000; // this machine may be busy
+export const PATIENCE_MS = 60000; // this machine may be busy
 
 const AXE = readFileSync(
 	createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -171,6 +171,24 @@ export class Visitor {
 
 	async shot(name) {
 		await this.page.screenshot({ path: join(SHOTS, `${name}.png`) });
+	}
+
+	// For the log of a failure: what somebody at the page would tell.
+	async tells() {
+		const shown = await Promise.race([sleep(5000), this.page.evaluate(() => ({
+			at: location.pathname + location.hash,
+			title: document.title,
+			alerts: [...document.querySelectorAll('[role=alert]')]
+				.map((e) => e.textContent),
+			dialogs: [...document.querySelectorAll('dialog[open] h2')]
+				.map((e) => e.textContent),
+			live: document.querySelector('[data-testid=live]')?.dataset.state,
+			busy: document.querySelectorAll('[aria-busy=true]').length,
+		})).catch((e) => e.message)]);
+
+		return `  its page: ${JSON.stringify(shown ?? 'no answer')}, loading: `
+			+ JSON.stringify([...this.loading].map((rq) =>
+				new URL(rq.url()).pathname));
 	}
 
 	async shift() {

@@ -1,7 +1,8 @@
 // run.mjs - all tests of the pages: some side by side, those that stop
 // something at the end and alone.  `node run.mjs WORD` runs those whose name
-// has it.
-import { close, open, Visitor } from './lib.mjs';
+// has it.  What failed, and why, comes last: of a long log people see the end.
+import { readFileSync } from 'node:fs';
+import { close, open, sleep, Visitor } from './lib.mjs';
 import admin from './admin.mjs';
 import keys from './keys.mjs';
 import login from './login.mjs';
@@ -12,12 +13,15 @@ import states from './states.mjs';
 
 const LANES = Number(process.env.LANES || 3); // they wait more than they work
 const wanted = process.argv[2] || '';
+const TEST_MAX_MS = 300000; // what runs in a page waits without an end
+const FAULT_LINES = 16;
 let passed = 0;
-let failed = 0;
+const failed = [];
 
 async function runOne(suite, name, fn) {
 	const begun = Date.now();
 	const visitors = [];
+	const seen = [];
 	const come = async (options) => {
 		const v = await Visitor.come(options);
 
@@ -27,12 +31,16 @@ async function runOne(suite, name, fn) {
 	let fault;
 
 	try {
-		await fn(come);
+		await Promise.race([fn(come), sleep(TEST_MAX_MS).then(() => {
+			throw new Error(`not done within ${TEST_MAX_MS} ms`);
+		})]);
 	} catch (e) {
 		fault = e;
-		for (const [i, v] of visitors.entries())
+		for (const [i, v] of visitors.entries()) {
+			seen.push(await v.tells());
 			await v.shot(`failed-${suite}-${name}-${i}`.replace(/\W+/g, '-'))
 				.catch(() => {});
+		}
 	}
 	for (const v of visitors) {
 		try {
@@ -41,11 +49,28 @@ async function runOne(suite, name, fn) {
 			fault ??= e;
 		}
 	}
-	if (fault === undefined) passed++;
-	else failed++;
-	console.log(`${fault === undefined ? 'ok' : 'FAILED'} ${suite}: ${name} `
-		+ `(${Date.now() - begun} ms)`);
-	if (fault !== undefined) console.log(fault.stack || fault);
+	const told = `${suite}: ${name} (${Date.now() - begun} ms)`;
+
+	if (fault === undefined) {
+		passed++;
+		console.log(`ok ${told}`);
+		return;
+	}
+	const lines = String(fault.stack || fault).split('\n');
+
+	console.log([`FAILED ${told}`, ...lines].join('\n'));
+	failed.push([`FAILED ${told}`, ...lines.slice(0, FAULT_LINES), ...seen]
+		.join('\n'));
+}
+
+// The daemon's side of it, which goes with its directory.
+function daemonLog() {
+	try {
+		return readFileSync(`${process.env.DEMO_DIR}/log`, 'utf8').trimEnd()
+			.split('\n').slice(-8).join('\n');
+	} catch (e) {
+		return `no log: ${e.message}`;
+	}
 }
 
 async function runAll(tests, lanes) {
@@ -67,5 +92,8 @@ await runAll([...looks, ...keys, ...states, ...overview, ...admin, ...login],
 	LANES);
 await runAll(outage, 1);
 await close();
-console.log(`${passed} passed, ${failed} failed, ${Date.now() - begun} ms`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+if (failed.length > 0) console.log(`the daemon said:\n${daemonLog()}`);
+console.log(`${passed} passed, ${failed.length} failed, `
+	+ `${Date.now() - begun} ms`);
+for (const told of failed) console.log(told);
+process.exit(failed.length === 0 && passed > 0 ? 0 : 1);

@@ -10,7 +10,8 @@ SELECT tallyd.flush_node_open(:node, :epoch) AS "last_seq!";
 -- Applies one batch: 'applied' or 'duplicate', and how many rows of
 -- request_logs were added.  Arrays of a group have equal length.  replay:
 -- from a spool, so a replaced epoch is welcome.  log_since: older rows are
--- skipped.
+-- skipped.  refused: users that had a request refused for want of credits, and
+-- the days.
 -- SQLSTATE TL001: a batch before is missing; TL002: epoch was replaced.
 SELECT a.outcome AS "outcome!", a.logs_added AS "logs_added!"
   FROM tallyd.flush_apply(:node, :epoch, :seq, :replay,
@@ -19,7 +20,7 @@ SELECT a.outcome AS "outcome!", a.logs_added AS "logs_added!"
 	:idem_credits, :idem_costs, :idem_used, :idem_limits, :idem_requests,
 	:idem_at_us, :log_since, :log_user_ids, :log_key_ids, :log_models,
 	:log_prompt_tokens, :log_completion_tokens, :log_credits, :log_costs,
-	:log_at_us, :log_days) AS a;
+	:log_at_us, :log_days, :refused_user_ids, :refused_days) AS a;
 
 -- name: request_logs_keep :one
 -- Partitions of that day's week and the next, and the oldest that ends before

@@ -146,7 +146,7 @@ SELECT d.delivery_id, d.message_id, d.event, d.state, d.attempts, d.next_at,
 -- name: webhook_load :one
 -- What webhook.deliver needs of a delivery.
 SELECT d.webhook_id, d.message_id, d.body, d.state, d.attempts,
-       d.attempts_before, e.url, e.enabled, e.rate_per_minute, e.concurrency,
+       d.attempts_before, d.created_at, e.url, e.enabled, e.rate_per_minute, e.concurrency,
        e.secret, CASE WHEN e.previous_until > now()
 		THEN e.previous_secret END AS "previous_secret?"
   FROM tallyd.webhook_delivery d

@@ -126,6 +126,8 @@ static bool quota_refused(struct decide *d, const struct decide_in *in,
 {
 	out->retry_after_ms = ms_to_midnight(d, in->mono_ns);
 	rates_return(out);
+	if (reason == DECIDE_R_QUOTA && (in->flags & DECIDE_DRY) == 0)
+		shm_quota_refused(d->shm, out->key, out->day);
 	return refuse(out, DECIDE_QUOTA_EXCEEDED, reason);
 }
 

@@ -49,6 +49,28 @@ static void fill_records(struct q_flush_apply_params *p,
 	}
 }
 
+/* Of whom a request was refused: with their records, as users of the batch. */
+static void fill_refused(struct q_flush_apply_params *p,
+			 const struct apply_batch *b, struct tl_arena *arena)
+{
+	uint32_t n = 0;
+	struct tl_uuid *users;
+	int32_t *days;
+
+	for (uint32_t i = 0; i < b->n_records; i++)
+		n += (b->records[i].flags & SHM_RECORD_REFUSED) != 0;
+	p->refused_user_ids = array(arena, n, sizeof(*users), &users);
+	p->refused_days = array(arena, n, sizeof(*days), &days);
+	for (uint32_t i = 0; i < b->n_records; i++) {
+		const struct shm_record *r = &b->records[i];
+
+		if ((r->flags & SHM_RECORD_REFUSED) == 0)
+			continue;
+		memcpy((users++)->b, r->user_id, sizeof(r->user_id));
+		*days++ = (int32_t)r->day;
+	}
+}
+
 static void fill_idems(struct q_flush_apply_params *p,
 		       const struct apply_batch *b, struct tl_arena *arena)
 {
@@ -180,6 +202,7 @@ enum tl_status apply_send(struct flush *f, const struct apply_batch *b,
 	c->p.seq = (int64_t)b->seq;
 	c->p.replay = b->replay;
 	fill_records(&c->p, b, &c->arena);
+	fill_refused(&c->p, b, &c->arena);
 	fill_idems(&c->p, b, &c->arena);
 	fill_logs(&c->p, b, &c->arena);
 	c->p.log_since_day = flush_log_since(f);

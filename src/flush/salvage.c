@@ -94,7 +94,8 @@ static void on_records(void *arg, const struct shm_record *records, uint32_t n,
 	for (uint32_t i = 0; i < n; i++) {
 		r = records[i];
 		take_sealed_off(sv, &r);
-		if (r.delta[0] == 0 && r.delta[1] == 0 && r.delta[2] == 0)
+		if (r.delta[0] == 0 && r.delta[1] == 0 && r.delta[2] == 0 &&
+		    r.flags == 0)
 			continue;
 		sv->batch->records[sv->batch->n_records++] = r;
 		if (sv->batch->n_records == SHM_BATCH_RECORDS)

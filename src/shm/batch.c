@@ -13,8 +13,9 @@
 #include "shm/reqlog.h"
 #include "shm/usage.h"
 
-/* At most: each metric of a place may carry another day. */
-#define RECORDS_PER_WORD (64 * SHM_PERIODS * SHM_METRICS)
+/* At most: each metric of a place may carry another day, and its user's
+ * refusal comes by itself. */
+#define RECORDS_PER_WORD (64 * SHM_PERIODS * (SHM_METRICS + 1))
 
 uint64_t shm_scan_begin(struct shm *s, struct shm_scan *scan, bool full)
 {
@@ -36,6 +37,22 @@ static uint32_t generation_of(const struct shm_key *k)
 	return (uint32_t)(atomic_load(&k->state) >> 8) & 0xff;
 }
 
+static struct shm_record *add_record(struct shm_batch *b, const struct shm *s,
+				     uint32_t key, uint32_t day)
+{
+	struct shm_record *r = &b->records[b->n_records++];
+	const struct shm_key *k = &s->keys[key];
+
+	memset(r, 0, sizeof(*r));
+	memcpy(r->key_id, k->key_id, 16);
+	memcpy(r->user_id, s->users[atomic_load(&k->user)].user_id, 16);
+	r->day = day;
+	r->key = key;
+	r->key_gen = generation_of(k);
+	r->last_used_ms = atomic_load(&k->last_used_ms);
+	return r;
+}
+
 /* One record per day that has something; metrics of one place may carry
  * different days (a cost cell stays behind while no cost is reported). */
 static void add_place(struct shm_batch *b, const struct shm *s, uint32_t key,
@@ -43,8 +60,8 @@ static void add_place(struct shm_batch *b, const struct shm *s, uint32_t key,
 {
 	const struct shm_key *k = &s->keys[key];
 	uint64_t cell[SHM_METRICS], pending[SHM_METRICS];
-	uint32_t m, q, user;
 	struct shm_record *r;
+	uint32_t m, q;
 
 	for (m = 0; m < SHM_METRICS; m++) {
 		cell[m] = atomic_load(&k->cell[p][m]);
@@ -54,15 +71,7 @@ static void add_place(struct shm_batch *b, const struct shm *s, uint32_t key,
 	for (m = 0; m < SHM_METRICS; m++) {
 		if (pending[m] == 0)
 			continue;
-		user = atomic_load(&k->user);
-		r = &b->records[b->n_records++];
-		memset(r, 0, sizeof(*r));
-		memcpy(r->key_id, k->key_id, 16);
-		memcpy(r->user_id, s->users[user].user_id, 16);
-		r->day = shm_period_of(cell[m]);
-		r->key = key;
-		r->key_gen = generation_of(k);
-		r->last_used_ms = atomic_load(&k->last_used_ms);
+		r = add_record(b, s, key, shm_period_of(cell[m]));
 		for (q = m; q < SHM_METRICS; q++) {
 			if (shm_period_of(cell[q]) != r->day)
 				continue;
@@ -73,22 +82,26 @@ static void add_place(struct shm_batch *b, const struct shm *s, uint32_t key,
 	}
 }
 
+/* Its user's refusals: with whichever key comes first, or with several, which
+ * the database takes for one. */
+static void add_refusals(struct shm_batch *b, const struct shm *s,
+			 uint32_t key)
+{
+	const struct shm_user *u = &s->users[atomic_load(&s->keys[key].user)];
+	uint32_t p, day;
+
+	for (p = 0; p < SHM_PERIODS; p++)
+		if (usage_refusal_pending(u, p, &day))
+			add_record(b, s, key, day)->flags = SHM_RECORD_REFUSED;
+}
+
 /* Only the time of last use moved: a record without counts. */
 static void add_touch(struct shm_batch *b, const struct shm *s, uint32_t key)
 {
 	const struct shm_key *k = &s->keys[key];
-	uint64_t last = atomic_load(&k->last_used_ms);
-	struct shm_record *r;
 
-	if (last == atomic_load(&k->flushed_used_ms))
-		return;
-	r = &b->records[b->n_records++];
-	memset(r, 0, sizeof(*r));
-	memcpy(r->key_id, k->key_id, 16);
-	memcpy(r->user_id, s->users[atomic_load(&k->user)].user_id, 16);
-	r->key = key;
-	r->key_gen = generation_of(k);
-	r->last_used_ms = last;
+	if (atomic_load(&k->last_used_ms) != atomic_load(&k->flushed_used_ms))
+		add_record(b, s, key, 0);
 }
 
 static void add_key(struct shm_batch *b, const struct shm *s, uint32_t key)
@@ -100,6 +113,7 @@ static void add_key(struct shm_batch *b, const struct shm *s, uint32_t key)
 		return;
 	for (p = 0; p < SHM_PERIODS; p++)
 		add_place(b, s, key, p);
+	add_refusals(b, s, key);
 	if (b->n_records == before)
 		add_touch(b, s, key);
 }
@@ -283,6 +297,16 @@ uint32_t shm_batch_sealed(struct shm *s, struct shm_batch *out[SHM_BATCHES])
 	return n;
 }
 
+/* The key is the one that the record names, so it holds its user. */
+static void confirm_refusal(struct shm *s, const struct shm_key *k,
+			    const struct shm_record *r)
+{
+	struct shm_user *u = &s->users[atomic_load(&k->user)];
+
+	if ((r->flags & SHM_RECORD_REFUSED) != 0)
+		atomic_store(&u->refused_flushed[r->day % SHM_PERIODS], r->day);
+}
+
 void shm_batch_confirm(struct shm *s, struct shm_batch *b)
 {
 	uint32_t i, m;
@@ -302,6 +326,7 @@ void shm_batch_confirm(struct shm *s, struct shm_batch *b)
 				atomic_store(
 					&k->flushed[r->day % SHM_PERIODS][m],
 					shm_tagged(r->day, r->snapshot[m]));
+		confirm_refusal(s, k, r);
 		atomic_store(&k->flushed_used_ms, r->last_used_ms);
 	}
 	for (i = 0; i < b->n_idems; i++) {

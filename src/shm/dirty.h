@@ -30,5 +30,8 @@ static inline void dirty_idem_set(struct shm *s, uint32_t idem)
 	dirty_bit(s, dirty_idem_word(s) + idem / 64, idem % 64);
 }
 uint64_t usage_cell_pending(uint64_t cell, uint64_t flushed);
+/* Has place p a refusal that is not handed over yet?  Of which day. */
+bool usage_refusal_pending(const struct shm_user *u, uint32_t p,
+			   uint32_t *day_r);
 
 #endif

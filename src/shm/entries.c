@@ -174,6 +174,10 @@ static uint32_t user_insert(struct shm *s, const struct tally_user_row *row,
 	memcpy(u->user_id, row->user_id.b, 16);
 	atomic_store(&u->quota, 0);
 	atomic_store(&u->requests, 0);
+	for (uint32_t p = 0; p < SHM_PERIODS; p++) {
+		atomic_store(&u->refused[p], 0);
+		atomic_store(&u->refused_flushed[p], 0);
+	}
 	atomic_store(&u->base, tagged_base(row->day, row->base_credits));
 	atomic_store(&u->requests_base,
 		     tagged_base(row->day, row->base_requests));

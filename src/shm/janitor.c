@@ -1,3 +1,4 @@
+#include "shm/dirty.h"
 #include "shm/entries.h"
 #include "shm/entry.h"
 #include "shm/extras.h"
@@ -13,15 +14,19 @@
  * nothing is left to hand over.
  */
 
-static bool key_pending(const struct shm_key *k)
+static bool key_pending(const struct shm *s, const struct shm_key *k)
 {
-	uint32_t p, m;
+	const struct shm_user *u = &s->users[atomic_load(&k->user)];
+	uint32_t p, m, day;
 
 	for (p = 0; p < SHM_PERIODS; p++)
 		for (m = 0; m < SHM_METRICS; m++)
 			if (atomic_load(&k->cell[p][m]) !=
 			    atomic_load(&k->flushed[p][m]))
 				return true;
+	for (p = 0; p < SHM_PERIODS; p++)
+		if (usage_refusal_pending(u, p, &day))
+			return true;
 	return atomic_load(&k->last_used_ms) !=
 	       atomic_load(&k->flushed_used_ms);
 }
@@ -34,7 +39,7 @@ static bool key_idle(const struct shm *s, const struct shm_key *k,
 	const struct shm_constants *c = &s->head->k;
 
 	return atomic_load(&k->last_used_ms) + idle_ms < wall_ms &&
-	       !key_pending(k) &&
+	       !key_pending(s, k) &&
 	       shm_window_sum(k->ring, c->window_ms * TL_NS_PER_MS,
 			      tl_mono_ns() - c->created_mono_ns) == 0;
 }
@@ -92,7 +97,7 @@ static void key_step(struct shm *s, const struct entry_table *t,
 		return;
 	case SHM_RETIRED:
 		if (entry_passed(s, t, i, dir_hash(s, k->digest, 32)) &&
-		    !key_pending(k)) {
+		    !key_pending(s, k)) {
 			entry_free(t, i);
 			j->freed_keys++;
 		}

@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SHM_LAYOUT	   3
+#define SHM_LAYOUT	   4
 #define SHM_INDEX_MAX	   ((1U << 24) - 2) /* entries of a table */
 #define SHM_MAGIC	   "TALLYSEG"
 #define SHM_SLOTS	   96	/* processes */
@@ -39,7 +39,7 @@
 #define SHM_MODEL_MAX	   400	/* bytes: 100 code points of any UTF-8 */
 #define SHM_LOG_SLOTS	   4	/* that one row takes at most */
 #define SHM_TASK_PLACES	   512	/* tags that one process holds places of */
-#define SHM_COUNTERS	   512 /* words of a metrics page */
+#define SHM_COUNTERS	   1024 /* words of a process: whole pages */
 #define SHM_NAME_MAX	   40
 #define SHM_WAYS	   8 /* entries of a set in window and idem tables */
 #define SHM_NO_LIMIT	   UINT32_MAX
@@ -258,7 +258,15 @@ struct shm_user {
 	_Atomic uint32_t free_next;
 	_Atomic uint64_t last_used_ms;
 	_Atomic uint32_t mark; /* sweep that saw a key of it */
-	uint8_t pad[36];
+	/*
+	 * Days on which a request was refused for want of the user's credits,
+	 * each at its place as usage is; 0: none.  refused: by workers, then
+	 * the key is dirty.  refused_flushed: what of it was handed over; by
+	 * the flusher.
+	 */
+	_Atomic uint32_t refused[SHM_PERIODS];
+	_Atomic uint32_t refused_flushed[SHM_PERIODS];
+	uint8_t pad[12];
 };
 _Static_assert(sizeof(struct shm_user) == 128, "changed? bump SHM_LAYOUT");
 
@@ -300,11 +308,12 @@ _Static_assert(sizeof(struct shm_window) == 192, "changed? bump SHM_LAYOUT");
 
 /* ---- flush ----------------------------------------------------------- */
 enum shm_batch_state { SHM_B_FREE, SHM_B_FILLING, SHM_B_SEALED };
+enum { SHM_RECORD_REFUSED = 1 }; /* first refusal of the user's day */
 struct shm_record { /* one key, one day; also the spool's bytes */
 	uint8_t key_id[16], user_id[16];
 	uint32_t day; /* since 1970 */
 	uint32_t key; /* index; meaningful within the same epoch only */
-	uint32_t key_gen, pad;
+	uint32_t key_gen, flags;
 	uint64_t delta[SHM_METRICS];
 	uint64_t snapshot[SHM_METRICS]; /* cell counts that delta ends at */
 	uint64_t last_used_ms;

@@ -35,6 +35,8 @@ static const uint64_t facts[] = {
 	OFF(shm_key, cell), OFF(shm_key, flushed), OFF(shm_key, ring),
 	OFF(shm_user, limit), OFF(shm_user, quota), OFF(shm_user, base),
 	OFF(shm_user, flags), OFF(shm_user, extras), OFF(shm_user, mark),
+	OFF(shm_user, refused), OFF(shm_user, refused_flushed),
+	OFF(shm_record, flags),
 	OFF(shm_extras, items), OFF(shm_window, window_ms),
 	OFF(shm_window, ring), OFF(shm_limit, count), OFF(shm_plan, rate_limit),
 	OFF(shm_batch, records), OFF(shm_batch, idems), OFF(shm_record, delta),

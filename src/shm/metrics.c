@@ -63,14 +63,42 @@ static const uint64_t long_ns[] = {
 	2 * MS,	  5 * MS,   10 * MS,  20 * MS,	 50 * MS,   100 * MS,
 	200 * MS, 500 * MS, 1000 * MS, 2000 * MS, 5000 * MS,
 };
+static const uint64_t call_ns[] = {
+	1 * MS,	   2 * MS,    5 * MS,	  10 * MS,   20 * MS,
+	50 * MS,   100 * MS,  200 * MS,	  500 * MS,  1000 * MS,
+	2000 * MS, 5000 * MS, 10000 * MS, 20000 * MS, 30000 * MS,
+};
+/* Up to the three days that a delivery is tried for. */
+#define MINUTE (60000 * MS)
+static const uint64_t delivery_ns[] = {
+	5 * MS,	     10 * MS,	  20 * MS,     50 * MS,	    100 * MS,
+	200 * MS,    500 * MS,	  1000 * MS,   2000 * MS,   5000 * MS,
+	10000 * MS,  30000 * MS,  MINUTE,      10 * MINUTE, 60 * MINUTE,
+	240 * MINUTE, 1440 * MINUTE, 4320 * MINUTE,
+};
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
-_Static_assert(LENGTH(short_ns) < SHM_BUCKETS && LENGTH(long_ns) < SHM_BUCKETS,
+_Static_assert(LENGTH(short_ns) < SHM_BUCKETS &&
+		       LENGTH(long_ns) < SHM_BUCKETS &&
+		       LENGTH(call_ns) < SHM_BUCKETS &&
+		       LENGTH(delivery_ns) < SHM_BUCKETS,
 	       "no bucket left for what is above");
 
 const uint64_t *shm_histogram_bounds(enum shm_histogram h, uint32_t *n_r)
 {
-	*n_r = h == SHM_H_DECISION ? LENGTH(short_ns) : LENGTH(long_ns);
-	return h == SHM_H_DECISION ? short_ns : long_ns;
+	switch (h) {
+	case SHM_H_DECISION:
+		*n_r = LENGTH(short_ns);
+		return short_ns;
+	case SHM_H_WEBHOOK_CALL:
+		*n_r = LENGTH(call_ns);
+		return call_ns;
+	case SHM_H_WEBHOOK_DELIVERY:
+		*n_r = LENGTH(delivery_ns);
+		return delivery_ns;
+	default:
+		*n_r = LENGTH(long_ns);
+		return long_ns;
+	}
 }
 
 static enum shm_counter word_of(enum shm_histogram h, uint32_t i)

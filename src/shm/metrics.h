@@ -1,5 +1,5 @@
 /*
- * metrics.h - counters, one page a slot, one writer a page.
+ * metrics.h - counters, pages of its own for each slot, which alone writes them.
  *
  * Never reset within an epoch; readers add up all slots.  The next process
  * of a slot goes on with its page, so a sum never falls.
@@ -14,7 +14,7 @@
 
 #define SHM_COUNTER_REASONS    128 /* words of the page from here on */
 #define SHM_COUNTER_HISTOGRAMS 192
-#define SHM_COUNTER_CRON       415 /* to the page's end */
+#define SHM_COUNTER_CRON       512 /* to the end */
 
 enum shm_counter {
 	SHM_C_REQUESTS,	    /* HTTP requests answered */
@@ -67,6 +67,8 @@ enum shm_histogram {
 	SHM_H_FLUSH, /* one batch, handed to the database */
 	SHM_H_TASK_LAG, /* from when a task may begin to its start */
 	SHM_H_TASK_RUN, /* one attempt */
+	SHM_H_WEBHOOK_CALL, /* one exchange, however it ended */
+	SHM_H_WEBHOOK_DELIVERY, /* from the event to its arrival */
 	SHM_H_COUNT
 };
 #define SHM_H_SAMPLE 16

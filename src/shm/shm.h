@@ -55,7 +55,7 @@ struct shm {
 };
 
 uint64_t shm_bytes_needed(const struct shm_sizes *z);
-void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v3" */
+void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v4" */
 
 enum shm_found {
 	SHM_FOUND_NONE,	 /* made fresh */

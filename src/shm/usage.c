@@ -111,6 +111,32 @@ void shm_quota_refund(struct shm_user *u, uint32_t day, uint64_t cost)
 			return;
 }
 
+/*
+ * Who dies between the two steps leaves the mark to the full scan that follows
+ * a death; who comes in between and finds the mark may rely on it likewise.
+ */
+void shm_quota_refused(struct shm *s, uint32_t key, uint32_t day)
+{
+	struct shm_user *u = &s->users[atomic_load(&s->keys[key].user)];
+	_Atomic uint32_t *word = &u->refused[day % SHM_PERIODS];
+
+	if (atomic_load_explicit(word, memory_order_relaxed) == day)
+		return;
+	atomic_store(word, day);
+	SHM_PAUSE("usage.refused");
+	dirty_set(s, key);
+}
+
+bool usage_refusal_pending(const struct shm_user *u, uint32_t p,
+			   uint32_t *day_r)
+{
+	/* flushed first: it never passes the other */
+	uint32_t flushed = atomic_load(&u->refused_flushed[p]);
+
+	*day_r = atomic_load(&u->refused[p]);
+	return *day_r != flushed;
+}
+
 uint64_t shm_quota_used(const struct shm_user *u, uint32_t day)
 {
 	return shm_count_in(atomic_load(&u->base), day) +

@@ -27,6 +27,11 @@ void shm_usage_touch(struct shm *s, uint32_t key, uint64_t wall_ms);
 bool shm_quota_reserve(struct shm_user *u, uint32_t day, uint64_t cost,
 		       uint64_t limit, uint64_t *used_r);
 void shm_quota_refund(struct shm_user *u, uint32_t day, uint64_t cost);
+/*
+ * A request of this key was refused for want of its user's credits: the first
+ * time of a day it becomes a record for the flusher.
+ */
+void shm_quota_refused(struct shm *s, uint32_t key, uint32_t day);
 uint64_t shm_quota_used(const struct shm_user *u, uint32_t day);
 void shm_requests_add(struct shm_user *u, uint32_t day, uint64_t n);
 uint64_t shm_requests_used(const struct shm_user *u, uint32_t day);

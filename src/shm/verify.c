@@ -77,10 +77,14 @@ static void rebuild(struct shm *s, const struct entry_table *t,
 
 static bool key_has_pending(struct shm *s, uint32_t i)
 {
-	uint32_t p, m;
+	const struct shm_user *u = &s->users[atomic_load(&s->keys[i].user)];
+	uint32_t p, m, day;
 
 	if (entry_state(atomic_load(&s->keys[i].state)) < SHM_LIVE)
 		return false;
+	for (p = 0; p < SHM_PERIODS; p++)
+		if (usage_refusal_pending(u, p, &day))
+			return true;
 	for (p = 0; p < SHM_PERIODS; p++)
 		for (m = 0; m < SHM_METRICS; m++)
 			if (usage_cell_pending(
@@ -238,39 +242,70 @@ enum tl_status shm_verify(struct shm *s, struct tl_err *err)
 
 #define SALVAGE_RECORDS 1024
 
+struct salvage_out {
+	const struct shm *s;
+	shm_salvage_fn fn;
+	void *arg;
+	struct shm_record *records;
+	uint32_t n;
+};
+
+static void salvage_give(struct salvage_out *o)
+{
+	if (o->n > 0)
+		o->fn(o->arg, o->records, o->n, o->s->head->k.epoch);
+	o->n = 0;
+}
+
+static struct shm_record *salvage_record(struct salvage_out *o,
+					 const struct shm_key *k, uint32_t day)
+{
+	struct shm_record *r;
+
+	if (o->n == SALVAGE_RECORDS)
+		salvage_give(o);
+	r = &o->records[o->n++];
+	memset(r, 0, sizeof(*r));
+	memcpy(r->key_id, k->key_id, 16);
+	memcpy(r->user_id, o->s->users[atomic_load(&k->user)].user_id, 16);
+	r->day = day;
+	return r;
+}
+
+static void salvage_key(struct salvage_out *o, const struct shm_key *k)
+{
+	const struct shm_user *u = &o->s->users[atomic_load(&k->user)];
+	uint32_t p, m, day;
+	uint64_t c, d;
+
+	for (p = 0; p < SHM_PERIODS; p++) {
+		for (m = 0; m < SHM_METRICS; m++) {
+			c = atomic_load(&k->cell[p][m]);
+			d = usage_cell_pending(c,
+					       atomic_load(&k->flushed[p][m]));
+			if (d != 0 && d <= SHM_COUNT_MAX / 2)
+				salvage_record(o, k, shm_period_of(c))
+					->delta[m] = d;
+		}
+		if (usage_refusal_pending(u, p, &day))
+			salvage_record(o, k, day)->flags = SHM_RECORD_REFUSED;
+	}
+}
+
 void shm_salvage(const struct shm *s, shm_salvage_fn fn, void *arg)
 {
-	struct shm_record *out = tl_alloc_array(SALVAGE_RECORDS, sizeof(*out));
-	uint64_t fresh = atomic_load(&s->head->key_fresh), d;
-	uint32_t n = 0, i, p, m, user;
+	struct salvage_out o = { .s = s, .fn = fn, .arg = arg };
+	uint64_t fresh = atomic_load(&s->head->key_fresh);
+	uint32_t i;
 
+	o.records = tl_alloc_array(SALVAGE_RECORDS, sizeof(*o.records));
 	for (i = 0; i < s->n_keys && i < fresh; i++) {
 		const struct shm_key *k = &s->keys[i];
 
-		user = atomic_load(&k->user);
-		if (entry_state(atomic_load(&k->state)) < SHM_LIVE ||
-		    user >= s->n_users)
-			continue;
-		for (p = 0; p < SHM_PERIODS * SHM_METRICS; p++) {
-			m = p % SHM_METRICS;
-			d = usage_cell_pending(
-				atomic_load(&k->cell[p / SHM_METRICS][m]),
-				atomic_load(&k->flushed[p / SHM_METRICS][m]));
-			if (d == 0 || d > SHM_COUNT_MAX / 2)
-				continue;
-			memset(&out[n], 0, sizeof(out[n]));
-			memcpy(out[n].key_id, k->key_id, 16);
-			memcpy(out[n].user_id, s->users[user].user_id, 16);
-			out[n].day = shm_period_of(
-				atomic_load(&k->cell[p / SHM_METRICS][m]));
-			out[n].delta[m] = d;
-			if (++n == SALVAGE_RECORDS) {
-				fn(arg, out, n, s->head->k.epoch);
-				n = 0;
-			}
-		}
+		if (entry_state(atomic_load(&k->state)) >= SHM_LIVE &&
+		    atomic_load(&k->user) < s->n_users)
+			salvage_key(&o, k);
 	}
-	if (n > 0)
-		fn(arg, out, n, s->head->k.epoch);
-	tl_free(out);
+	salvage_give(&o);
+	tl_free(o.records);
 }

@@ -38,7 +38,7 @@ enum tl_status q_flush_node_open(struct pg *pg,
 	return pg_one(pg, &flush_node_open_statement, params, arena, row_r, err);
 }
 
-static const uint32_t flush_apply_oids[] = { 25, 20, 20, 16, 2951, 2951, 1182, 1016, 1016, 1016, 1016, 2951, 1009, 1001, 1182, 1016, 1016, 1016, 1016, 1016, 1016, 1082, 2951, 2951, 1009, 1016, 1016, 1016, 1016, 1016, 1182 };
+static const uint32_t flush_apply_oids[] = { 25, 20, 20, 16, 2951, 2951, 1182, 1016, 1016, 1016, 1016, 2951, 1009, 1001, 1182, 1016, 1016, 1016, 1016, 1016, 1016, 1082, 2951, 2951, 1009, 1016, 1016, 1016, 1016, 1016, 1182, 2951, 1182 };
 static const struct pg_column flush_apply_columns[] = {
 	{ .type = PG_TEXT,
 	  .offset = offsetof(struct q_flush_apply_row, outcome) },
@@ -55,9 +55,9 @@ static const struct pg_statement flush_apply_statement = {
 		"\t$16, $17, $18, $19, $20,\n"
 		"\t$21, $22, $23, $24, $25,\n"
 		"\t$26, $27, $28, $29,\n"
-		"\t$30, $31) AS a",
+		"\t$30, $31, $32, $33) AS a",
 	.param_oids = flush_apply_oids,
-	.n_params = 31,
+	.n_params = 33,
 	.columns = flush_apply_columns,
 	.n_columns = 2,
 	.row_bytes = sizeof(struct q_flush_apply_row),
@@ -100,6 +100,8 @@ enum tl_status q_flush_apply(struct pg *pg,
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_costs },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_INT8), .array = p->log_at_us },
 		{ .type = (enum pg_type)(PG_ARRAY | PG_DATE), .array = p->log_days },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_UUID), .array = p->refused_user_ids },
+		{ .type = (enum pg_type)(PG_ARRAY | PG_DATE), .array = p->refused_days },
 	};
 
 	return pg_one(pg, &flush_apply_statement, params, arena, row_r, err);

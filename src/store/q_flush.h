@@ -72,6 +72,8 @@ struct q_flush_apply_params {
 	struct pg_array log_costs; /* of int64_t */
 	struct pg_array log_at_us; /* of int64_t */
 	struct pg_array log_days; /* of int32_t */
+	struct pg_array refused_user_ids; /* of struct tl_uuid */
+	struct pg_array refused_days; /* of int32_t */
 };
 struct q_flush_apply_row {
 	struct tl_str outcome;
@@ -81,7 +83,8 @@ struct q_flush_apply_row {
  * Applies one batch: 'applied' or 'duplicate', and how many rows of
  * request_logs were added.  Arrays of a group have equal length.  replay:
  * from a spool, so a replaced epoch is welcome.  log_since: older rows are
- * skipped.
+ * skipped.  refused: users that had a request refused for want of credits, and
+ * the days.
  * SQLSTATE TL001: a batch before is missing; TL002: epoch was replaced.
  */
 enum tl_status q_flush_apply(struct pg *pg,

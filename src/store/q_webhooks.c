@@ -615,6 +615,8 @@ static const struct pg_column webhook_load_columns[] = {
 	  .offset = offsetof(struct q_webhook_load_row, attempts) },
 	{ .type = PG_INT4,
 	  .offset = offsetof(struct q_webhook_load_row, attempts_before) },
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_webhook_load_row, created_at_us) },
 	{ .type = PG_TEXT,
 	  .offset = offsetof(struct q_webhook_load_row, url) },
 	{ .type = PG_BOOL,
@@ -638,7 +640,7 @@ static const struct pg_statement webhook_load_statement = {
 	.name = "webhook_load",
 	.sql =
 		"SELECT d.webhook_id, d.message_id, d.body, d.state, d.attempts,\n"
-		"       d.attempts_before, e.url, e.enabled, e.rate_per_minute, e.concurrency,\n"
+		"       d.attempts_before, d.created_at, e.url, e.enabled, e.rate_per_minute, e.concurrency,\n"
 		"       e.secret, CASE WHEN e.previous_until > now()\n"
 		"\t\tTHEN e.previous_secret END AS \"previous_secret?\"\n"
 		"  FROM tallyd.webhook_delivery d\n"
@@ -647,7 +649,7 @@ static const struct pg_statement webhook_load_statement = {
 	.param_oids = webhook_load_oids,
 	.n_params = 1,
 	.columns = webhook_load_columns,
-	.n_columns = 12,
+	.n_columns = 13,
 	.row_bytes = sizeof(struct q_webhook_load_row),
 };
 

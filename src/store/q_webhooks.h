@@ -264,6 +264,7 @@ struct q_webhook_load_row {
 	struct tl_str state;
 	int32_t attempts;
 	int32_t attempts_before;
+	int64_t created_at_us;
 	struct tl_str url;
 	bool enabled;
 	int32_t rate_per_minute;

@@ -10,6 +10,7 @@
 #include <json-c/json.h>
 
 #include "base/mem.h"
+#include "shm/layout.h"
 
 #define ENCODINGS 2
 
@@ -242,7 +243,8 @@ START_TEST(first_answer_survives_the_loss_of_the_segment)
 	record(KEY_PRO, "{\"credits\":4}", "k1");
 	first = tl_strdup(r.body);
 	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
-	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v3", d->instance);
+	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v%u", d->instance,
+		 SHM_LAYOUT);
 	ck_assert_int_eq(unlink(path), 0); /* as after a reboot */
 	fixture_again();
 

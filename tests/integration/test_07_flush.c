@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "shm/layout.h"
 
 #define DEMO_CREDITS  (142 + 310 + 23)
 #define DEMO_REQUESTS (89 + 156 + 12)
@@ -244,7 +245,8 @@ START_TEST(a_stop_in_an_outage_keeps_usage_in_the_spool)
 
 	ck_assert_int_eq(daemon_stop(d, SIGTERM, 30000), 0);
 	/* The machine goes down too: only the disk is left. */
-	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v3", d->instance);
+	snprintf(path, sizeof(path), "/dev/shm/tallyd.%s.v%u", d->instance,
+		 SHM_LAYOUT);
 	ck_assert_int_eq(unlink(path), 0);
 	pgtest_resume(pg);
 	fixture_again();

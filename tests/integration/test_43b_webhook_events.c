@@ -77,16 +77,19 @@ START_TEST(each_threshold_is_told_once_whoever_dies)
 	ck_assert_int_eq(db_credits("alice@test"), 300);
 	for (int i = 0; i < 4; i++) { /* those that met a dying runner */
 		hooks_due();
-		WAIT_UNTIL(hook_deliveries(&h, "delivered") == 4);
+		WAIT_UNTIL(hook_deliveries(&h, "delivered") == 5);
 	}
 	ck_assert_int_eq(told("usage.threshold"), 4);
+	ck_assert_int_eq(told("quota.exceeded"), 1);
 	ck_assert_str_eq(sql_str(db,
 				 "SELECT string_agg(percent::text, ','"
 				 " ORDER BY percent) FROM tallyd.usage_alert"),
-			 "50,80,90,100");
+			 "0,50,80,90,100");
 	ck_assert_uint_ge(receiver_got(rec, "\"threshold_percent\": 50"), 1);
 	ck_assert_uint_ge(receiver_got(rec, "\"threshold_percent\": 100"), 1);
+	ck_assert_uint_ge(receiver_got(rec, "\"quota.exceeded\""), 1);
 	check_shape("usage.threshold");
+	check_shape("quota.exceeded");
 }
 END_TEST
 
@@ -130,6 +133,7 @@ START_TEST(hosts_add_up_and_a_batch_that_comes_twice_tells_nothing)
 	flush_of("b", 4, 5000);
 	ck_assert_int_eq(told("usage.threshold"), 4);
 	hook_delete(key_of("alice"), &h);
+	want(200);
 	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.usage_watch"),
 			 0);
 }

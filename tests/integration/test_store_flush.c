@@ -269,7 +269,7 @@ static PGconn *start_blocked(const char *sql)
 }
 
 #define APPLY_1                                                                \
-	"SELECT tallyd.flush_apply('eu-1', 77, 1, false,"                      \
+	"SELECT outcome FROM tallyd.flush_usage('eu-1', 77, 1, false,"         \
 	" ARRAY['b0000000-0000-0000-0000-000000000001']::uuid[],"              \
 	" ARRAY['c0000000-0000-0000-0000-000000000001']::uuid[],"              \
 	" '{2024-10-04}', '{5}', '{1}', '{1}', '{%d}',"                        \
@@ -343,7 +343,7 @@ STORE_TEST(two_nodes_meet_on_a_new_row)
 	PQclear(PQexec(other, "BEGIN"));
 	PQclear(PQexec(
 		other,
-		"SELECT tallyd.flush_apply('eu-2', 1, 1, false,"
+		"SELECT outcome FROM tallyd.flush_usage('eu-2', 1, 1, false,"
 		" ARRAY['b0000000-0000-0000-0000-000000000001']::uuid[],"
 		" ARRAY['c0000000-0000-0000-0000-000000000001']::uuid[],"
 		" '{2024-10-04}', '{8}', '{1}', '{1}', '{0}', '{}', '{}',"

@@ -322,6 +322,38 @@ START_TEST(a_dry_run_answers_and_charges_nothing)
 }
 END_TEST
 
+static bool refusal_noted(void)
+{
+	uint32_t day = asker_today();
+
+	return atomic_load(&shm->users[0].refused[day % SHM_PERIODS]) == day;
+}
+
+START_TEST(only_a_request_without_credits_of_its_user_is_noted)
+{
+	row.daily_credit_limit = 5;
+	asker_take();
+	in.cost = 6;
+	ck_assert_int_eq(ask(), DECIDE_QUOTA_EXCEEDED);
+	ck_assert_int_eq(out.reason, DECIDE_R_KEY_QUOTA);
+	ck_assert(!refusal_noted());
+
+	atomic_store(&shm->keys[0].daily_limit, SHM_NO_LIMIT);
+	in.cost = 1001;
+	in.flags |= DECIDE_DRY;
+	ck_assert_int_eq(ask(), DECIDE_QUOTA_EXCEEDED);
+	ck_assert(!refusal_noted());
+	in.flags &= ~(unsigned)DECIDE_DRY;
+	in.cost = 1000;
+	ck_assert_int_eq(ask(), DECIDE_OK);
+	ck_assert(!refusal_noted());
+	in.cost = 1;
+	ck_assert_int_eq(ask(), DECIDE_QUOTA_EXCEEDED);
+	ck_assert_int_eq(out.reason, DECIDE_R_QUOTA);
+	ck_assert(refusal_noted());
+}
+END_TEST
+
 START_TEST(the_body_may_come_between_limit_and_charge)
 {
 	asker_take();
@@ -505,6 +537,8 @@ int main(void)
 	tcase_add_test(tc, the_anonymous_pass_under_the_address_limit);
 	tcase_add_test(tc, a_charge_shows_in_all_figures);
 	tcase_add_test(tc, a_dry_run_answers_and_charges_nothing);
+	tcase_add_test(tc,
+		       only_a_request_without_credits_of_its_user_is_noted);
 	tcase_add_test(tc, the_body_may_come_between_limit_and_charge);
 	tcase_add_test(tc, a_day_begins_with_its_own_quota);
 	tcase_add_test(tc, a_cell_that_is_not_handed_over_refuses_or_drops);

@@ -189,7 +189,7 @@ END_TEST
 
 struct saved {
 	uint64_t credits, requests;
-	uint32_t n;
+	uint32_t n, refused;
 };
 
 static void save(void *arg, const struct shm_record *r, uint32_t n,
@@ -202,6 +202,7 @@ static void save(void *arg, const struct shm_record *r, uint32_t n,
 		ck_assert_uint_eq(r->day, DAY);
 		s->credits += r->delta[SHM_CREDITS];
 		s->requests += r->delta[SHM_REQUESTS];
+		s->refused += r->flags == SHM_RECORD_REFUSED;
 	}
 }
 
@@ -214,12 +215,14 @@ START_TEST(what_is_pending_is_saved_from_a_damaged_one)
 		use(taken(i), 10);
 	atomic_store(&shm->keys[0].flushed[DAY % 3][0], shm_tagged(DAY, 4));
 	atomic_store(&shm->keys[1].user, 5000); /* nobody knows whose */
+	shm_quota_refused(shm, 2, DAY);
 	word_out_of_range();
 
 	ck_assert_int_eq(shm_verify(shm, &err), TL_BROKEN);
 	shm_salvage(shm, save, &s);
 	ck_assert_uint_eq(s.credits, 190 - 4);
 	ck_assert_uint_eq(s.requests, 19);
+	ck_assert_uint_ge(s.refused, 1);
 }
 END_TEST
 

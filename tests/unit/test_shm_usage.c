@@ -214,6 +214,72 @@ START_TEST(a_use_without_charge_is_told_too)
 }
 END_TEST
 
+/* ---- refusals ---- */
+
+/* The days that one whole scan tells a refusal of, as bits from DAY on. */
+static uint32_t refusals(bool full)
+{
+	struct shm_batch *b;
+	struct shm_scan scan;
+	uint32_t days = 0;
+
+	shm_scan_begin(shm, &scan, full);
+	while (!scan.done) {
+		b = shm_batch_fill(shm, &scan);
+		for (uint32_t i = 0; b != NULL && i < b->n_records; i++)
+			if (b->records[i].flags == SHM_RECORD_REFUSED)
+				days |= 1u << (b->records[i].day - DAY);
+		if (b != NULL)
+			shm_batch_confirm(shm, b);
+	}
+	return days;
+}
+
+START_TEST(the_first_refusal_of_a_day_is_handed_over_once)
+{
+	uint32_t k = taken(1), n;
+
+	flush(true, &n);
+	shm_quota_refused(shm, k, DAY);
+	shm_quota_refused(shm, k, DAY);
+
+	ck_assert_uint_eq(refusals(false), 1);
+	shm_quota_refused(shm, k, DAY);
+	ck_assert_uint_eq(refusals(false), 0);
+	ck_assert_uint_eq(refusals(true), 0);
+	shm_quota_refused(shm, k, DAY + 1); /* two days of outage */
+	shm_quota_refused(shm, k, DAY + 2);
+	ck_assert_uint_eq(refusals(false), 6);
+	shm_quota_refused(shm, k, DAY + 3);
+	ck_assert_uint_eq(refusals(false), 8);
+}
+END_TEST
+
+START_TEST(a_refusal_is_not_lost_with_its_dirty_bit_nor_with_its_batch)
+{
+	uint32_t k = taken(1), n;
+	struct shm_batch *b;
+	struct shm_scan scan;
+
+	flush(true, &n);
+	shm_quota_refused(shm, k, DAY);
+	atomic_store(&shm->dirty[k / 64], 0); /* killed before it was set */
+	ck_assert_uint_eq(refusals(false), 0);
+	ck_assert_uint_eq(refusals(true), 1);
+
+	shm_quota_refused(shm, k, DAY + 1);
+	shm_scan_begin(shm, &scan, false);
+	b = shm_batch_fill(shm, &scan);
+	ck_assert_uint_eq(b->n_records, 1);
+	ck_assert_uint_eq(b->records[0].flags, SHM_RECORD_REFUSED);
+	ck_assert_uint_eq(b->records[0].day, DAY + 1);
+	ck_assert_uint_eq(b->records[0].delta[SHM_REQUESTS], 0);
+	atomic_store(&b->state, SHM_B_FREE); /* killed while it was filled */
+	ck_assert_uint_eq(refusals(false), 0);
+	ck_assert_uint_eq(refusals(true), 2);
+}
+END_TEST
+
 /* A batch that was sent twice, and whose key has gone in between. */
 START_TEST(a_late_confirm_does_not_touch_another_key)
 {
@@ -380,6 +446,9 @@ int main(void)
 	tcase_add_test(tc, four_processes_share_a_quota_exactly);
 	tcase_add_test(tc, a_scan_hands_over_what_is_dirty_once);
 	tcase_add_test(tc, a_use_without_charge_is_told_too);
+	tcase_add_test(tc, the_first_refusal_of_a_day_is_handed_over_once);
+	tcase_add_test(
+		tc, a_refusal_is_not_lost_with_its_dirty_bit_nor_with_its_batch);
 	tcase_add_test(tc, a_late_confirm_does_not_touch_another_key);
 	tcase_add_test(tc, nothing_is_lost_and_nothing_doubled);
 	srunner_run_all(sr, CK_ENV);

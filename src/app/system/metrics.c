@@ -251,6 +251,14 @@ static void histograms(const struct shm *s, struct tl_buf *b)
 	family(b, "tallyd_task_duration_seconds", "histogram",
 	       "Time of one attempt of a task.");
 	histogram(s, SHM_H_TASK_RUN, "tallyd_task_duration_seconds", "", b);
+	family(b, "tallyd_webhook_call_duration_seconds", "histogram",
+	       "Time of one call of a webhook, however it ended.");
+	histogram(s, SHM_H_WEBHOOK_CALL, "tallyd_webhook_call_duration_seconds",
+		  "", b);
+	family(b, "tallyd_webhook_delivery_seconds", "histogram",
+	       "Time from an event to its arrival at an endpoint.");
+	histogram(s, SHM_H_WEBHOOK_DELIVERY, "tallyd_webhook_delivery_seconds",
+		  "", b);
 }
 
 /* ---- gauges ---- */

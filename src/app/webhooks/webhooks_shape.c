@@ -250,6 +250,14 @@ static const struct shape_field threshold_fields[] = {
 };
 static const struct shape threshold_shape = { "UsageThreshold", 0,
 					      threshold_fields };
+static const struct shape_field exceeded_fields[] = {
+	OUT(SHAPE_DATE, "date", "the day, in UTC"),
+	OUT(SHAPE_INT, "credits_used", "of that day, as it was told"),
+	OUT(SHAPE_INT, "daily_credit_limit", "of the user's plan"),
+	{ .name = NULL },
+};
+static const struct shape exceeded_shape = { "QuotaExceeded", 0,
+					     exceeded_fields };
 #define KEY_FIELDS                                                             \
 	OUT(SHAPE_UUID, "key_id", "the key"),                                  \
 	OUT(SHAPE_STR, "prefix", "its first characters"),                      \
@@ -290,8 +298,11 @@ const struct event_def WEBHOOKS_EVENTS[] = {
 	{ .name = "usage.threshold", .payload = &threshold_shape,
 	  .doc = "50, 80, 90 or 100 % of the day's credits are used: each once "
 		 "a day" },
+	{ .name = "quota.exceeded", .payload = &exceeded_shape,
+	  .doc = "the first request of a day was refused because the user's "
+		 "credits of that day are used up" },
 	{ .name = "key.created", .payload = &key_shape,
-	  .doc = "a key was made" },
+	  .doc = "a key was made or imported" },
 	{ .name = "key.rotated", .payload = &rotated_key_shape,
 	  .doc = "a key has a successor" },
 	{ .name = "key.revoked", .payload = &key_shape,

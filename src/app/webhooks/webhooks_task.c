@@ -219,7 +219,16 @@ static void count(const struct call *c)
 		[OUT_FAILED] = SHM_C_WEBHOOKS_FAILED,
 	};
 
+	int64_t since_us = tl_wall_us() - c->d.created_at_us;
+
 	shm_count(c->t->shm, counters[c->outcome], 1);
+	shm_observe(c->t->shm, SHM_H_WEBHOOK_CALL,
+		    (uint64_t)c->reply.times.total_us * 1000);
+	/* not what was replayed: nobody waited for that */
+	if (c->outcome == OUT_DELIVERED && c->d.attempts_before == 0 &&
+	    since_us >= 0)
+		shm_observe(c->t->shm, SHM_H_WEBHOOK_DELIVERY,
+			    (uint64_t)since_us * 1000);
 }
 
 /* What the task says of it to the bus. */

@@ -388,6 +388,7 @@ static uint64_t visit(struct flush *f)
 uint64_t deliver_step(void *arg)
 {
 	struct flush *f = arg;
+	uint64_t from = tl_mono_ms(), next;
 	bool up;
 
 	level_update(f);
@@ -414,5 +415,9 @@ uint64_t deliver_step(void *arg)
 		drain_end(f);
 		return CO_STEP_NEVER;
 	}
-	return earlier(f->scan_due_mono_ms, level_next_mono_ms(f));
+	/* A scan that is due and can not be made waits for the database, or for
+	 * the spool: at once again would be a busy loop. */
+	next = level_next_mono_ms(f);
+	return f->scan_due_mono_ms > from ? earlier(f->scan_due_mono_ms, next)
+					  : next;
 }

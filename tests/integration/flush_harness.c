@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -352,6 +353,31 @@ static char *read_log(void)
 	}
 	tl_free(path);
 	return data;
+}
+
+static uint64_t flusher_runnable_ns(void)
+{
+	uint64_t ran = 0, waited = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)flusher);
+	f = fopen(path, "r");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%" SCNu64 " %" SCNu64, &ran, &waited) != 2)
+		ran = waited = 0;
+	fclose(f);
+	return ran + waited;
+}
+
+int flusher_busy_percent(unsigned ms)
+{
+	uint64_t from = tl_mono_ns(), before = flusher_runnable_ns();
+
+	harness_sleep_ms(ms);
+	return (int)((flusher_runnable_ns() - before) * 100 /
+		     (tl_mono_ns() - from));
 }
 
 bool flusher_said(const char *words)

@@ -46,7 +46,10 @@ void flusher_kill(void);  /* SIGKILL, then reaped as the master does */
 int flusher_stop(void);   /* SIGTERM: drains; its exit code */
 int flusher_wait(void);   /* for its own end; exit code */
 bool flusher_said(const char *words); /* in its log of this test */
-void flusher_wake(void);              /* the workers' eventfd */
+/* For so long: how much of the time it ran or waited for a processor, which
+ * says "a busy loop" on a loaded machine as well; 0 where nobody counts. */
+int flusher_busy_percent(unsigned ms);
+void flusher_wake(void); /* the workers' eventfd */
 /* Reads the worker's eventfd; false after that time. */
 bool commit_wait(unsigned timeout_ms);
 

@@ -290,6 +290,7 @@ START_TEST(a_full_spool_keeps_usage_in_the_segment)
 	flusher_ready();
 	until(head_word(last_scan_mono_ms) > 0);
 	pgtest_halt(server);
+	ck_assert_int_lt(flusher_busy_percent(2000), 80); /* nothing to do */
 	until(head_word(flush_level) == 1);
 	for (uint32_t i = 0; i < n_keys; i++)
 		add_usage(i, 2);

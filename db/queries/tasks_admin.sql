@@ -143,10 +143,10 @@ SELECT n.queue AS "queue!", coalesce(c.ready, 0) AS "ready!",
  LIMIT 1000;
 
 -- name: queue_ended :many
--- How many attempts ended since then, by queue.
+-- How many attempts ended in the last seconds, by queue.
 SELECT a.queue, count(*) AS "ended!"
   FROM tallyd.task_attempt a
- WHERE a.ended_at >= :since
+ WHERE a.ended_at >= now() - :seconds::int4 * INTERVAL '1 second'
  GROUP BY a.queue
  LIMIT 1000;
 

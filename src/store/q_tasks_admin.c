@@ -748,7 +748,7 @@ enum tl_status q_queue_page(struct pg *pg,
 	return st;
 }
 
-static const uint32_t queue_ended_oids[] = { 1184 };
+static const uint32_t queue_ended_oids[] = { 23 };
 static const struct pg_column queue_ended_columns[] = {
 	{ .type = PG_TEXT,
 	  .offset = offsetof(struct q_queue_ended_row, queue) },
@@ -760,7 +760,7 @@ static const struct pg_statement queue_ended_statement = {
 	.sql =
 		"SELECT a.queue, count(*) AS \"ended!\"\n"
 		"  FROM tallyd.task_attempt a\n"
-		" WHERE a.ended_at >= $1\n"
+		" WHERE a.ended_at >= now() - $1::int4 * INTERVAL '1 second'\n"
 		" GROUP BY a.queue\n"
 		" LIMIT 1000",
 	.param_oids = queue_ended_oids,
@@ -771,13 +771,13 @@ static const struct pg_statement queue_ended_statement = {
 };
 
 enum tl_status q_queue_ended(struct pg *pg,
-		int64_t since_us,
+		int32_t seconds,
 		struct tl_arena *arena,
 		struct q_queue_ended_row **rows_r, uint32_t *n_r,
 		struct tl_err *err)
 {
 	const struct pg_param params[] = {
-		{ .type = PG_TIMESTAMPTZ, .i8 = since_us },
+		{ .type = PG_INT4, .i4 = seconds },
 	};
 	enum tl_status st;
 	void *rows;

@@ -278,10 +278,10 @@ struct q_queue_ended_row {
 	int64_t ended;
 };
 /*
- * How many attempts ended since then, by queue.
+ * How many attempts ended in the last seconds, by queue.
  */
 enum tl_status q_queue_ended(struct pg *pg,
-		int64_t since_us,
+		int32_t seconds,
 		struct tl_arena *arena,
 		struct q_queue_ended_row **rows_r, uint32_t *n_r,
 		struct tl_err *err) TL_MUST_CHECK;

@@ -3,7 +3,6 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,6 +10,7 @@
 #include "tallyctl/screen.h"
 #include "tallyctl/tallyctl.h"
 #include "tallyctl/top.h"
+#include "tallyctl/top_queues.h"
 
 #define INTERVAL_DEFAULT 2
 #define INTERVAL_MAX     3600
@@ -21,6 +21,7 @@
 struct top {
 	struct tallyctl *t;
 	struct shm *shm;
+	struct top_queues *queues;
 	struct busy busy;
 	struct top_sample from, to;
 	uint32_t interval_ms;
@@ -44,7 +45,7 @@ static void show(struct top *top)
 	tl_arena_init(&a);
 	top_sample_take(top->shm, &top->to);
 	d = top_doc(top->shm, top->t->conf, &top->from, &top->to, &top->busy,
-		    &a);
+		    top_queues_doc(top->queues, &a), &a);
 	if (top->screen)
 		screen_size(&rows, &columns);
 	tl_buf_reset(&top->page);
@@ -66,13 +67,6 @@ static void show(struct top *top)
 		top->left--;
 }
 
-static void nap(uint64_t ms)
-{
-	const struct timespec ts = { 0, (long)(ms * TL_NS_PER_MS) };
-
-	(void)nanosleep(&ts, NULL);
-}
-
 /* False: to quit. */
 static bool wait_interval(struct top *top, uint64_t ms)
 {
@@ -83,8 +77,9 @@ static bool wait_interval(struct top *top, uint64_t ms)
 
 		left = left < STEP_MS ? left : STEP_MS;
 		if (!top->screen) {
-			nap(left);
+			top_queues_turn(top->queues, (uint32_t)left);
 		} else {
+			top_queues_turn(top->queues, 0);
 			switch (screen_wait((uint32_t)left)) {
 			case SCREEN_QUIT:
 				return false;
@@ -126,12 +121,14 @@ static enum exit_status open_and_run(struct top *top)
 	top->bold = top->screen && getenv("NO_COLOR") == NULL;
 	tl_buf_init(&top->page);
 	busy_init(&top->busy);
+	top->queues = top_queues_start(t);
 	begin(top);
 	if (top->screen)
 		screen_enter();
 	run(top);
 	if (top->screen)
 		screen_leave();
+	top_queues_stop(&top->queues);
 	busy_deinit(&top->busy);
 	tl_buf_deinit(&top->page);
 	shm_close(&top->shm);

@@ -189,6 +189,30 @@ static const struct doc *doors_doc(const struct span *p)
 	return list;
 }
 
+static uint64_t risen(const struct span *p, enum shm_counter c)
+{
+	return p->to->counter[c] - p->from->counter[c];
+}
+
+/* What waits is counted by a runner every ten seconds. */
+static const struct doc *tasks_doc(const struct span *p)
+{
+	const struct shm_head *h = p->shm->head;
+	struct doc *o = doc_object(p->a);
+
+	set_counter(p, o, "claimed", SHM_C_TASKS_CLAIMED);
+	set_counter(p, o, "completed", SHM_C_TASKS_COMPLETED);
+	set_rate(p, o, "failed",
+		 risen(p, SHM_C_TASKS_FAILED) + risen(p, SHM_C_TASKS_EXPIRED) +
+			 risen(p, SHM_C_TASKS_LOST));
+	set_counter(p, o, "dead", SHM_C_TASKS_DEAD);
+	doc_set(p->a, o, "ready",
+		doc_int(p->a, (int64_t)atomic_load(&h->tasks_ready)));
+	doc_set(p->a, o, "delayed",
+		doc_int(p->a, (int64_t)atomic_load(&h->tasks_delayed)));
+	return o;
+}
+
 /* ---- who ---- */
 
 static const char *key_text(struct tl_arena *a, const uint8_t id[16])
@@ -296,7 +320,7 @@ static const struct doc *processes_doc(const struct span *p)
 const struct doc *top_doc(const struct shm *s, const struct conf *conf,
 			  const struct top_sample *from,
 			  const struct top_sample *to, const struct busy *b,
-			  struct tl_arena *a)
+			  const struct doc *queues, struct tl_arena *a)
 {
 	uint64_t ns = to->mono_ns - from->mono_ns, pid;
 	const struct span p = { .shm = s,
@@ -314,6 +338,8 @@ const struct doc *top_doc(const struct shm *s, const struct conf *conf,
 	doc_set(a, o, "decisions", decisions_doc(&p));
 	doc_set(a, o, "refused", refused_doc(&p));
 	doc_set(a, o, "doors", doors_doc(&p));
+	doc_set(a, o, "tasks", tasks_doc(&p));
+	doc_set(a, o, "queues", queues);
 	doc_set(a, o, "keys", busiest(&p, &b->keys, "key_id", key_text));
 	doc_set(a, o, "addresses",
 		busiest(&p, &b->addresses, "address", address_text));

@@ -23,11 +23,11 @@ struct top_sample { /* figures that only rise */
 	} process[SHM_SLOTS];
 };
 void top_sample_take(const struct shm *s, struct top_sample *s_r);
-/* b: what was seen between the two. */
+/* b: what was seen between the two; queues: top_queues_doc. */
 const struct doc *top_doc(const struct shm *s, const struct conf *conf,
 			  const struct top_sample *from,
 			  const struct top_sample *to, const struct busy *b,
-			  struct tl_arena *a);
+			  const struct doc *queues, struct tl_arena *a);
 /* For so many rows of a terminal; bold: heads stand out. */
 void top_page(const struct doc *d, uint32_t rows, bool bold, struct tl_arena *a,
 	      struct tl_buf *out);

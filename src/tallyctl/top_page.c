@@ -5,10 +5,12 @@
 #include "tallyctl/screen.h"
 #include "tallyctl/tallyctl.h"
 #include "tallyctl/top.h"
+#include "tallyctl/top_queues.h"
 #include "tallyctl/view.h"
 
-#define HEADS    3 /* a blank line and the heads of keys and addresses */
-#define LIST_MIN 3
+#define HEADS      3 /* a blank line and the heads of keys and addresses */
+#define LIST_MIN   3
+#define QUEUES_MAX 8
 
 struct page {
 	const struct doc *d;
@@ -134,6 +136,87 @@ static void add_doors(struct page *p)
 	}
 }
 
+/* Where there is work by tasks. */
+static void add_tasks(struct page *p)
+{
+	const struct doc *t = doc_get(p->d, "tasks");
+	int64_t ready = member_number(t, "ready");
+	int64_t delayed = member_number(t, "delayed");
+
+	if (real(t, "claimed") > 0 || ready + delayed > 0)
+		line(p, false,
+		     "tasks     %10.1f/s  completed %.1f  failed %.1f  dead "
+		     "%.1f; %" PRId64 " ready, %" PRId64 " delayed",
+		     real(t, "claimed"), real(t, "completed"),
+		     real(t, "failed"), real(t, "dead"), ready, delayed);
+}
+
+static bool is_busy(const struct doc *queue)
+{
+	return member_number(queue, "ready") + member_number(queue, "delayed") +
+			       member_number(queue, "active") +
+			       member_number(queue, "parked") +
+			       member_number(queue, "dead") >
+		       0 ||
+	       doc_get(queue, "paused")->boolean ||
+	       real(queue, "per_second") > 0;
+}
+
+static void add_queue(struct page *p, const struct doc *o)
+{
+	const struct doc *rate = doc_get(o, "per_second");
+	int64_t oldest_ms = member_number(o, "oldest_age_ms");
+
+	line(p, false,
+	     "%-19.19s %-6s %8" PRId64 " %8" PRId64 " %7" PRId64
+	     " %7s %11s %7" PRId64,
+	     member_text(o, "queue"),
+	     doc_get(o, "paused")->boolean ? "paused" : "open",
+	     member_number(o, "ready"), member_number(o, "delayed"),
+	     member_number(o, "active"),
+	     rate->type == DOC_DOUBLE ? tl_arena_printf(p->a, "%.1f", rate->d)
+				      : "-",
+	     oldest_ms >= 0 ? span_text(p->a, oldest_ms) : "-",
+	     member_number(o, "dead"));
+}
+
+/* Queues that have nothing take no line. */
+static void add_queues(struct page *p)
+{
+	const struct doc *q = doc_get(p->d, "queues");
+	const struct doc *list = doc_get(q, "list");
+	int64_t age_ms = member_number(q, "age_ms");
+	uint32_t shown = 0, more = 0;
+
+	if (list->type != DOC_ARRAY) {
+		line(p, false, "queues    not known: %s",
+		     member_text(q, "problem"));
+		return;
+	}
+	for (uint32_t i = 0; i < list->n; i++) {
+		if (!is_busy(list->items[i]))
+			continue;
+		if (shown == 0)
+			line(p, true, "%-19s %-6s %8s %8s %7s %7s %11s %7s",
+			     "QUEUE", "STATE", "READY", "DELAYED", "RUNNING",
+			     "ENDED/S", "OLDEST", "DEAD");
+		if (shown == QUEUES_MAX) {
+			more++;
+			continue;
+		}
+		add_queue(p, list->items[i]);
+		shown++;
+	}
+	if (more > 0)
+		line(p, false,
+		     "          and %" PRIu32 " more, see 'tallyctl "
+		     "queue list'",
+		     more);
+	if (age_ms > TOP_QUEUES_OLD_MS)
+		line(p, false, "          queues as of %s ago: %s",
+		     span_text(p->a, age_ms), member_text(q, "problem"));
+}
+
 static const char *mib(struct page *p, const struct doc *o, const char *name)
 {
 	const struct doc *v = doc_get(o, name);
@@ -209,6 +292,8 @@ void top_page(const struct doc *d, uint32_t rows, bool bold, struct tl_arena *a,
 	add_flush(&p);
 	add_lost(&p);
 	add_doors(&p);
+	add_tasks(&p);
+	add_queues(&p);
 	add_processes(&p);
 	left = rows > p.lines + HEADS ? rows - p.lines - HEADS : 0;
 	left = left > 2 * LIST_MIN ? left : 2 * LIST_MIN;

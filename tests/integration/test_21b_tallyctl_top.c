@@ -6,6 +6,7 @@
 #include "lib/ctl.h"
 #include "lib/fixture.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -108,6 +110,81 @@ START_TEST(rates_and_the_busiest_are_those_of_the_load)
 				json_at(json_object_array_get_idx(processes, i),
 					"rss_bytes")),
 			100000);
+}
+END_TEST
+
+/* One look; false: the database has not answered within it. */
+static bool queues_known(void)
+{
+	ck_assert_int_eq(ctl("top", "--once", "--interval", "1"), 0);
+	return json_object_is_type(json_at(answer, "queues.list"),
+				   json_type_array);
+}
+
+static const char *of_queue(size_t i, const char *member)
+{
+	static char path[80];
+
+	snprintf(path, sizeof(path), "queues.list.%zu.%s", i, member);
+	return path;
+}
+
+START_TEST(queues_are_shown_with_what_waits_in_them)
+{
+	begin();
+	sql_exec(d->conninfo,
+		 "INSERT INTO tallyd.task (state, name, queue, payload,"
+		 " retry_limit, retry_delay_ms, retry_backoff, timeout_ms,"
+		 " run_at) SELECT g %% 3, 'n', 'mail', '{}', 0, 0, false, 1,"
+		 " now() - INTERVAL '1 hour' FROM generate_series(1, 30) g");
+	sql_exec(d->conninfo,
+		 "INSERT INTO tallyd.task_attempt (task_id, attempt, outcome,"
+		 " name, queue, tenant, created_at, started_at, ended_at,"
+		 " owner_epoch, owner_spawn) SELECT g, 1, 'completed', 'n',"
+		 " 'mail', '', now(), now(), now() + INTERVAL '1 hour', 1, 1"
+		 "  FROM generate_series(1, 25) g");
+	sql_exec(d->conninfo, "SELECT tallyd.queue_pause('mail', true)");
+
+	WAIT_UNTIL(queues_known());
+
+	ck_assert_uint_ge(items("queues.list"), 1); /* by name */
+	ck_assert_str_eq(text(of_queue(0, "queue")), "mail");
+	ck_assert_int_eq(number(of_queue(0, "paused")), 1);
+	ck_assert_int_eq(number(of_queue(0, "ready")), 10);
+	ck_assert_int_eq(number(of_queue(0, "delayed")), 10);
+	ck_assert_int_eq(number(of_queue(0, "active")), 10);
+	ck_assert_int_eq(number(of_queue(0, "dead")), 0);
+	ck_assert_int_ge(number(of_queue(0, "oldest_age_ms")), 3600000);
+	ck_assert(real(of_queue(0, "per_second")) == 2.5);
+}
+END_TEST
+
+/* Neither one that is gone nor one that says nothing holds it up. */
+START_TEST(without_a_database_all_else_is_shown)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t len = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char url[100];
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	snprintf(url, sizeof(url), "database.url=postgresql://127.0.0.1:%u/x",
+		 (unsigned)ntohs(at.sin_port));
+	begin();
+
+	for (int listens = 0; listens < 2; listens++) {
+		if (listens)
+			ck_assert_int_eq(listen(fd, 5), 0);
+		ck_assert_int_eq(
+			ctl("-o", url, "top", "--once", "--interval", "1"), 0);
+		ck_assert(json_at(answer, "queues") != NULL);
+		ck_assert(json_at(answer, "queues.list") == NULL);
+		ck_assert_str_ne(text("queues.problem"), "");
+		ck_assert_uint_ge(items("processes"), 4);
+	}
+	close(fd);
 }
 END_TEST
 
@@ -311,6 +388,8 @@ int main(void)
 	tcase_add_checked_fixture(t, NULL, down);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, rates_and_the_busiest_are_those_of_the_load);
+	tcase_add_test(t, queues_are_shown_with_what_waits_in_them);
+	tcase_add_test(t, without_a_database_all_else_is_shown);
 	tcase_add_test(t, q_gives_the_terminal_back);
 	tcase_add_test(t, ctrl_c_gives_the_terminal_back);
 	tcase_add_test(t, stopped_and_resized_in_between);

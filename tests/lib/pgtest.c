@@ -41,6 +41,7 @@ struct pgtest {
 	char conninfo[160];
 	bool copied;     /* from TEST_CLUSTER, which has templates */
 	char of_day[16]; /* of the demo data in its template */
+	char listen[48]; /* an address of TCP; none at first */
 	pid_t maker;     /* who made the directory and may remove it */
 	/* Shared with forked tests, which may stop and start the server. */
 	struct server {
@@ -288,14 +289,14 @@ static void wait_until_gone(pid_t pid)
 
 void pgtest_resume(struct pgtest *p)
 {
-	char data[96], socket_dir[128], pid_file[128];
+	char data[96], socket_dir[128], pid_file[128], listen[80];
 	char *argv[] = { (char[]){ "postgres" },
 			 (char[]){ "-D" },
 			 data,
 			 (char[]){ "-c" },
 			 socket_dir,
 			 (char[]){ "-c" },
-			 (char[]){ "listen_addresses=" },
+			 listen,
 			 (char[]){ "-c" },
 			 (char[]){ "fsync=off" },
 			 (char[]){ "-c" },
@@ -317,6 +318,7 @@ void pgtest_resume(struct pgtest *p)
 	snprintf(data, sizeof(data), "%s/data", p->dir);
 	snprintf(socket_dir, sizeof(socket_dir), "unix_socket_directories=%s",
 		 p->dir);
+	snprintf(listen, sizeof(listen), "listen_addresses=%s", p->listen);
 	/* One that was killed leaves it; its number may be taken by now. */
 	snprintf(pid_file, sizeof(pid_file), "%s/data/postmaster.pid", p->dir);
 	unlink(pid_file);
@@ -416,6 +418,11 @@ void pgtest_kill9(struct pgtest *p)
 void pgtest_halt(struct pgtest *p)
 {
 	end_postmaster(p, SIGQUIT);
+}
+
+void pgtest_listen(struct pgtest *p, const char *address)
+{
+	snprintf(p->listen, sizeof(p->listen), "%s", address);
 }
 
 void pgtest_restart(struct pgtest *p)

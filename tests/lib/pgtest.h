@@ -2,8 +2,8 @@
  * pgtest.h - a throw-away PostgreSQL for tests.
  *
  * A cluster of its own in a fresh directory of /dev/shm or /tmp, copied from
- * the one that tests/lib/cluster.sh has made, if it has: Unix socket only, no
- * fsync.  As root it runs under the user postgres.  Any failure ends the test
+ * the one that tests/lib/cluster.sh has made, if it has: Unix socket only, unless
+ * told otherwise, no fsync.  As root it runs under the user postgres.  Any failure ends the test
  * program with words, because there is nothing to test without it.  It is also
  * stopped when the program ends or is killed.  Forked tests (libcheck's) may
  * stop and start it; what they start ends with them, so a fixture that begins
@@ -28,6 +28,9 @@ const char *pgtest_dir(const struct pgtest *p); /* of the socket, borrowed */
 void pgtest_sql(const struct pgtest *p, const char *sql);
 /* First column of the first row; the caller frees. */
 char *pgtest_value(const struct pgtest *p, const char *sql);
+/* Port 5432 of that address too, from the next start on: an address of
+ * 127.0.0.0/8 that nobody else takes. */
+void pgtest_listen(struct pgtest *p, const char *address);
 void pgtest_kill9(struct pgtest *p);   /* the postmaster and its children */
 void pgtest_halt(struct pgtest *p);    /* immediate shutdown, files stay */
 void pgtest_resume(struct pgtest *p);  /* after kill9 or halt; until ready */

@@ -182,26 +182,26 @@ stage_sanitize() {
 		run_tests "$build-sanitize" TESTS="$tests"
 }
 
-# promtool comes in the package of the whole server, which would start one
-# here: taken out of it instead.
-fetch_promtool() {
-	local dir=$build/promtool
-	command -v promtool >/dev/null && return
-	if [ ! -x "$dir/usr/bin/promtool" ]; then
+# fetch PROGRAM PACKAGE PATH - prints where it is.  Packages that would start a
+# server of theirs here: the program is taken out of them instead.
+fetch() {
+	local dir=$build/$1
+	command -v "$1" && return
+	if [ ! -x "$dir/$3" ]; then
 		mkdir -p "$dir"
-		(cd "$dir" && apt-get download -q prometheus &&
-			dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) \
+		(cd "$dir" && apt-get download -q "$2" &&
+			dpkg-deb -x "$2"_*.deb . && rm "$2"_*.deb) \
 			>"$dir.log" 2>&1 || {
-			cat "$dir.log"
+			cat "$dir.log" >&2
 			return 1
 		}
 	fi
-	export TALLY_PROMTOOL=$dir/usr/bin/promtool
+	echo "$dir/$3"
 }
 
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
-	git || die "packages are missing"
+	git libc-ares2 || die "packages are missing"
 # The browser without windows and menus is half the work, where there is one;
 # who cannot get it and has the other goes on with that.
 browser=chromium
@@ -211,7 +211,18 @@ fi
 (install_packages "$browser") || echo "no $browser"
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
-if fetch_promtool; then pass; else fail "promtool"; fi
+if TALLY_PROMTOOL=$(fetch promtool prometheus usr/bin/promtool); then
+	export TALLY_PROMTOOL
+	pass
+else
+	fail "promtool"
+fi
+if TALLY_PGBOUNCER=$(fetch pgbouncer pgbouncer usr/sbin/pgbouncer); then
+	export TALLY_PGBOUNCER
+	pass
+else
+	fail "pgbouncer"
+fi
 for stage in "${stages[@]}"; do
 	at=$SECONDS
 	"stage_$stage"

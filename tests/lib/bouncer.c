@@ -63,7 +63,7 @@ static void run(const char *settings)
 	const char *argv[] = { "pgbouncer", "-q", settings, NULL };
 	char *log = tl_asprintf("%s/log", dir);
 	pid_t parent = getpid();
-	int fd;
+	int fd, program;
 
 	pid = fork();
 	if (pid < 0)
@@ -73,6 +73,8 @@ static void run(const char *settings)
 		return;
 	}
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+	/* It may lie where postgres can't look. */
+	program = open(bouncer_program(), O_RDONLY | O_CLOEXEC);
 	/* It refuses to run as root. */
 	if (fd < 0 ||
 	    (geteuid() == 0 &&
@@ -83,7 +85,7 @@ static void run(const char *settings)
 		_exit(1);
 	dup2(fd, STDOUT_FILENO);
 	dup2(fd, STDERR_FILENO);
-	execv(bouncer_program(), (char *const *)(uintptr_t)argv);
+	fexecve(program, (char *const *)(uintptr_t)argv, environ);
 	_exit(127);
 }
 

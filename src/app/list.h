@@ -19,6 +19,13 @@ struct list {
 	const struct doc *(*view)(struct req *req, const void *row);
 	struct http_cursor (*place)(const void *row); /* in the list's order */
 };
+#define LIST(rows_, n_, limit_, view_, place_)                                 \
+	(&(const struct list){ .rows = (rows_),                                \
+			       .row_bytes = sizeof(*(rows_)),                  \
+			       .n = (n_),                                      \
+			       .limit = (limit_),                              \
+			       .view = (view_),                                \
+			       .place = (place_) })
 /* Ends the request: with the page, or by what the query returned. */
 void list_reply(struct req *req, const struct list *l, enum tl_status st,
 		const struct tl_err *err);

@@ -7,6 +7,7 @@
 
 #include "app/admin/admin.h"
 #include "app/keys/keys.h"
+#include "app/list.h"
 #include "store/q_limits.h"
 #include "store/q_policy.h"
 #include "tally/input.h"
@@ -67,9 +68,10 @@ const struct shape ADMIN_OVERRIDE_SET_SHAPE = {
 };
 /* clang-format on */
 
-static const struct doc *view(struct tl_arena *a,
-			      const struct q_override_page_row *r)
+static const struct doc *view(struct req *req, const void *row)
 {
+	const struct q_override_page_row *r = row;
+	struct tl_arena *a = &req->arena;
 	struct doc *d = doc_object(a);
 
 	doc_set(a, d, "id", doc_uuid(a, &r->limit_override_id));
@@ -86,17 +88,23 @@ static const struct doc *view(struct tl_arena *a,
 	return d;
 }
 
+static struct http_cursor place(const void *row)
+{
+	const struct q_override_page_row *r = row;
+
+	return (struct http_cursor){ r->created_at_us, r->limit_override_id };
+}
+
 void admin_overrides_list(struct req *req)
 {
 	struct keys_page page = { .limit = LIST_DEFAULT };
-	struct http_cursor from, next = { 0 };
+	struct http_cursor from;
 	struct q_override_page_params p;
-	struct q_override_page_row *rows;
+	struct q_override_page_row *rows = NULL;
 	struct q_limit_list_row limit;
-	struct doc *list;
 	enum tl_status st;
 	struct tl_err err;
-	uint32_t n, i;
+	uint32_t n = 0;
 
 	if (!req_path_uuid(req, "limit_id", &p.limit_id) ||
 	    !req_query(req, &page) || !keys_page_start(req, &page, &from))
@@ -112,17 +120,7 @@ void admin_overrides_list(struct req *req)
 		req_fail(req, 404, "not_found", "there is no such limit");
 		return;
 	}
-	if (st != TL_OK) {
-		req_fail_status(req, st, &err);
-		return;
-	}
-	list = doc_array(&req->arena);
-	for (i = 0; i < n && i < page.limit; i++) {
-		doc_push(&req->arena, list, view(&req->arena, &rows[i]));
-		next = (struct http_cursor){ rows[i].created_at_us,
-					     rows[i].limit_override_id };
-	}
-	req_reply_list(req, list, i < n ? &next : NULL);
+	list_reply(req, LIST(rows, n, page.limit, view, place), st, &err);
 }
 
 /* ---- set, remove ---- */

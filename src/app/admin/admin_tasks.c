@@ -40,14 +40,7 @@ static void list_handle(struct req *req)
 	/* the number of a task is its place */
 	st = task_acts_list(req_pg(req), &q.which, from.at_us, q.limit + 1,
 			    &req->arena, &rows, &n, &err);
-	list_reply(req,
-		   &(struct list){ .rows = rows,
-				   .row_bytes = sizeof(*rows),
-				   .n = n,
-				   .limit = q.limit,
-				   .view = view,
-				   .place = place },
-		   st, &err);
+	list_reply(req, LIST(rows, n, q.limit, view, place), st, &err);
 }
 
 /* False: answered. */

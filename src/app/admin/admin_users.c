@@ -6,6 +6,7 @@
 
 #include "app/admin/admin.h"
 #include "app/keys/keys.h"
+#include "app/list.h"
 #include "app/words.h"
 #include "shm/entries.h"
 #include "store/q_admin.h"
@@ -89,9 +90,10 @@ const struct shape ADMIN_USER_CHANGE_SHAPE = {
 
 /* ---- list ---- */
 
-static const struct doc *view(struct tl_arena *a,
-			      const struct q_user_page_row *r)
+static const struct doc *view(struct req *req, const void *row)
 {
+	const struct q_user_page_row *r = row;
+	struct tl_arena *a = &req->arena;
 	struct doc *d = doc_object(a);
 
 	doc_set(a, d, "id", doc_uuid(a, &r->user_id));
@@ -103,16 +105,22 @@ static const struct doc *view(struct tl_arena *a,
 	return d;
 }
 
+static struct http_cursor place(const void *row)
+{
+	const struct q_user_page_row *r = row;
+
+	return (struct http_cursor){ r->created_at_us, r->user_id };
+}
+
 void admin_users_list(struct req *req)
 {
 	struct keys_page page = { .limit = LIST_DEFAULT, .text = TL_STR("") };
-	struct http_cursor from, next = { 0 };
+	struct http_cursor from;
 	struct q_user_page_params p;
-	struct q_user_page_row *rows;
-	struct doc *list;
+	struct q_user_page_row *rows = NULL;
 	enum tl_status st;
 	struct tl_err err;
-	uint32_t n, i;
+	uint32_t n = 0;
 
 	if (!req_query(req, &page) || !keys_page_start(req, &page, &from))
 		return;
@@ -124,17 +132,7 @@ void admin_users_list(struct req *req)
 		.max = page.limit + 1, /* is there another page? */
 	};
 	st = q_user_page(req_pg(req), &p, &req->arena, &rows, &n, &err);
-	if (st != TL_OK) {
-		req_fail_status(req, st, &err);
-		return;
-	}
-	list = doc_array(&req->arena);
-	for (i = 0; i < n && i < page.limit; i++) {
-		doc_push(&req->arena, list, view(&req->arena, &rows[i]));
-		next = (struct http_cursor){ rows[i].created_at_us,
-					     rows[i].user_id };
-	}
-	req_reply_list(req, list, i < n ? &next : NULL);
+	list_reply(req, LIST(rows, n, page.limit, view, place), st, &err);
 }
 
 /* ---- create ---- */

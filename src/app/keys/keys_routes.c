@@ -1,4 +1,5 @@
 #include "app/keys/keys.h"
+#include "app/list.h"
 
 #include <string.h>
 
@@ -140,8 +141,9 @@ static const struct doc *metadata(struct tl_arena *a, bool null,
 	return d;
 }
 
-static const struct doc *view(struct req *req, const struct q_key_own_row *r)
+static const struct doc *view(struct req *req, const void *row)
 {
+	const struct q_key_own_row *r = row;
 	int64_t used_us = keys_last_used_us(
 		req, r->digest, r->last_used_at_null ? 0 : r->last_used_at_us);
 	struct tl_arena *a = &req->arena;
@@ -167,16 +169,22 @@ static const struct doc *view(struct req *req, const struct q_key_own_row *r)
 	return d;
 }
 
+static struct http_cursor place(const void *row)
+{
+	const struct q_key_own_row *r = row;
+
+	return (struct http_cursor){ r->created_at_us, r->key_id };
+}
+
 static void list_handle(struct req *req)
 {
 	struct keys_page page = { .limit = LIST_MAX };
-	struct http_cursor from, next;
+	struct http_cursor from;
 	struct q_key_own_params p;
-	struct q_key_own_row *rows;
-	struct doc *list;
+	struct q_key_own_row *rows = NULL;
 	enum tl_status st;
 	struct tl_err err;
-	uint32_t n, i;
+	uint32_t n = 0;
 
 	if (!req_query(req, &page) || !keys_page_start(req, &page, &from))
 		return;
@@ -188,17 +196,7 @@ static void list_handle(struct req *req)
 		.max = page.limit + 1, /* is there another page? */
 	};
 	st = q_key_own(req_pg(req), &p, &req->arena, &rows, &n, &err);
-	if (st != TL_OK) {
-		req_fail_status(req, st, &err);
-		return;
-	}
-	list = doc_array(&req->arena);
-	for (i = 0; i < n && i < page.limit; i++) {
-		doc_push(&req->arena, list, view(req, &rows[i]));
-		next = (struct http_cursor){ rows[i].created_at_us,
-					     rows[i].key_id };
-	}
-	req_reply_list(req, list, i < n ? &next : NULL);
+	list_reply(req, LIST(rows, n, page.limit, view, place), st, &err);
 }
 
 /* ---- one's own keys ---- */

@@ -6,13 +6,15 @@
 #include "app/webhooks/webhooks.h"
 
 #include "app/keys/keys.h"
+#include "app/list.h"
 #include "store/q_webhooks.h"
 
 #define LIST_DEFAULT 100
 
-static const struct doc *view(struct tl_arena *a,
-			      const struct q_webhook_search_row *r)
+static const struct doc *view(struct req *req, const void *row)
 {
+	const struct q_webhook_search_row *r = row;
+	struct tl_arena *a = &req->arena;
 	struct doc *d = doc_object(a);
 
 	doc_set(a, d, "id", doc_uuid(a, &r->webhook_id));
@@ -34,17 +36,23 @@ static const struct doc *view(struct tl_arena *a,
 	return d;
 }
 
+static struct http_cursor place(const void *row)
+{
+	const struct q_webhook_search_row *r = row;
+
+	return (struct http_cursor){ r->created_at_us, r->webhook_id };
+}
+
 static void list_handle(struct req *req)
 {
 	struct webhook_page in = { .limit = LIST_DEFAULT, .text = TL_STR("") };
 	struct keys_page page = { .limit = 0 };
 	struct q_webhook_search_params p;
-	struct q_webhook_search_row *rows;
-	struct http_cursor from, next = { 0 };
-	struct doc *list;
+	struct q_webhook_search_row *rows = NULL;
+	struct http_cursor from;
 	enum tl_status st;
 	struct tl_err err;
-	uint32_t n, i;
+	uint32_t n = 0;
 
 	if (!req_query(req, &in))
 		return;
@@ -58,17 +66,7 @@ static void list_handle(struct req *req)
 		.max = in.limit + 1, /* is there another page? */
 	};
 	st = q_webhook_search(req_pg(req), &p, &req->arena, &rows, &n, &err);
-	if (st != TL_OK) {
-		req_fail_status(req, st, &err);
-		return;
-	}
-	list = doc_array(&req->arena);
-	for (i = 0; i < n && i < in.limit; i++) {
-		doc_push(&req->arena, list, view(&req->arena, &rows[i]));
-		next = (struct http_cursor){ rows[i].created_at_us,
-					     rows[i].webhook_id };
-	}
-	req_reply_list(req, list, i < n ? &next : NULL);
+	list_reply(req, LIST(rows, n, in.limit, view, place), st, &err);
 }
 
 static void deliveries_handle(struct req *req)

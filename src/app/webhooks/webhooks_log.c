@@ -6,6 +6,7 @@
 #include "app/webhooks/webhooks.h"
 
 #include "app/keys/keys.h"
+#include "app/list.h"
 #include "bus/bus.h"
 #include "store/q_webhooks.h"
 
@@ -26,9 +27,10 @@ static const struct doc *parsed(struct tl_arena *a, struct tl_str json)
 	return doc_parse(a, DOC_JSON, json, &d, &err) == TL_OK ? d : doc_null();
 }
 
-static const struct doc *view(struct tl_arena *a,
-			      const struct q_webhook_deliveries_row *r)
+static const struct doc *view(struct req *req, const void *row)
 {
+	const struct q_webhook_deliveries_row *r = row;
+	struct tl_arena *a = &req->arena;
 	struct doc *d = doc_object(a);
 
 	doc_set(a, d, "id", doc_uuid(a, &r->delivery_id));
@@ -44,6 +46,13 @@ static const struct doc *view(struct tl_arena *a,
 	doc_set(a, d, "body", parsed(a, r->body));
 	doc_set(a, d, "log", parsed(a, r->log));
 	return d;
+}
+
+static struct http_cursor place(const void *row)
+{
+	const struct q_webhook_deliveries_row *r = row;
+
+	return (struct http_cursor){ r->created_at_us, r->delivery_id };
 }
 
 /* The endpoint of the path, when the owner may see it.  False: answered. */
@@ -71,12 +80,11 @@ void webhooks_deliveries(struct req *req, const struct tl_uuid *owner)
 	struct webhook_page in = { .limit = PAGE_DEFAULT, .state = TL_STR("") };
 	struct keys_page page = { .limit = 0 };
 	struct q_webhook_deliveries_params p = { .attempts_max = LOG_MAX };
-	struct q_webhook_deliveries_row *rows;
-	struct http_cursor from, next = { 0 };
-	struct doc *list;
+	struct q_webhook_deliveries_row *rows = NULL;
+	struct http_cursor from;
 	enum tl_status st;
 	struct tl_err err;
-	uint32_t n, i;
+	uint32_t n = 0;
 
 	if (!req_query(req, &in))
 		return;
@@ -90,17 +98,7 @@ void webhooks_deliveries(struct req *req, const struct tl_uuid *owner)
 	p.max = in.limit + 1; /* is there another page? */
 	st = q_webhook_deliveries(req_pg(req), &p, &req->arena, &rows, &n,
 				  &err);
-	if (st != TL_OK) {
-		req_fail_status(req, st, &err);
-		return;
-	}
-	list = doc_array(&req->arena);
-	for (i = 0; i < n && i < in.limit; i++) {
-		doc_push(&req->arena, list, view(&req->arena, &rows[i]));
-		next = (struct http_cursor){ rows[i].created_at_us,
-					     rows[i].delivery_id };
-	}
-	req_reply_list(req, list, i < n ? &next : NULL);
+	list_reply(req, LIST(rows, n, in.limit, view, place), st, &err);
 }
 
 /* ---- once more ---- */

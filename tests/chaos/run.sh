@@ -13,6 +13,11 @@
 #	tests/chaos/run.sh tasks --tasks 100000 --kills 300 --seconds 300 \
 #		--kill-postgres 10
 #
+# And of what users are told of their usage, likewise:
+#
+#	tests/chaos/run.sh events --users 100 --credits 3000 --kills 200 \
+#		--seconds 240 --kill-postgres 5
+#
 # DIR is where tallyd was built (default: the current directory, else
 # build/ of the source tree).
 set -eu
@@ -34,13 +39,18 @@ if [ ! -f "${build:-/nonexistent}/config.status" ]; then
 	exit 2
 fi
 cd "$build"
-make -s tallyd tallyctl tests/chaos/chaos tests/chaos/tasks >/dev/null
-if [ "${1:-}" = tasks ]; then
+make -s tallyd tallyctl tests/chaos/chaos tests/chaos/tasks tests/chaos/events \
+	>/dev/null
+case "${1:-}" in
+tasks | events)
+	program=tests/chaos/$1
 	shift
-	exec tests/chaos/tasks "$@"
-fi
+	exec "$program" "$@"
+	;;
+esac
 if [ $# -eq 0 ]; then
 	tests/chaos/tasks
+	tests/chaos/events
 	set -- --kills 25 --seconds 15
 fi
 exec tests/chaos/chaos "$@"

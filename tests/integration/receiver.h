@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define RECEIVER_CALLS 2000
+#define RECEIVER_CALLS 8000
 
 struct receiver_call {
 	_Atomic bool whole; /* the rest is written */

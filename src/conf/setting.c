@@ -219,7 +219,7 @@ const struct setting SETTINGS[] = {
 
 	STRING(cron, token, "", setting_check_token,
 		"32 to 200 printable characters without blanks, or empty",
-		RELOAD, "secret that opens POST /cron/run; empty closes it"),
+		RELOAD, "secret that opens /cron/...; empty closes it"),
 
 	CIDRS(egress, private_allow, "", RELOAD,
 		"networks that are not public and may be called all the same"),

@@ -124,6 +124,16 @@ static bool leads(const struct daemon *of)
 	return yes;
 }
 
+/* Who asked for the lead and did not get it. */
+static int64_t followers(void)
+{
+	return sql_num(db,
+		       "SELECT count(*) FROM pg_stat_activity a WHERE query = "
+		       "'SELECT pg_try_advisory_lock(823401102000)' AND state "
+		       "= 'idle' AND NOT EXISTS (SELECT FROM pg_locks l WHERE "
+		       "l.pid = a.pid AND locktype = 'advisory')");
+}
+
 /* Another host asks for the lead: only with a lock of a session is it one. */
 static void one_leads(void)
 {
@@ -135,9 +145,8 @@ static void one_leads(void)
 	set_way(two, "database.direct_url", db);
 	daemon_spawn(two);
 	ck_assert(daemon_wait_ready(two, 60000));
-	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM pg_stat_activity WHERE "
-			       "application_name = 'tallyd scheduler' AND "
-			       "query LIKE '%%pg_try_advisory_lock%%'") == 1);
+	WAIT_UNTIL(followers() == 1);
+	ck_assert_int_eq(followers(), 1);
 	ck_assert(leads(d));
 	ck_assert(!leads(two));
 	daemon_free(&two);
@@ -239,6 +248,24 @@ static void its_death_changes_no_sum(int64_t charged)
 			 0);
 }
 
+/* The pooler stays and holds its clients: they find out by their limits. */
+static void without_a_server(void)
+{
+	int64_t stored;
+
+	WAIT_UNTIL(sql_num(db, "SELECT count(*) FROM tallyd.task") == 0);
+	stored = db_credits(EMAIL);
+	pgtest_halt(pg);
+	sql_close();
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(gate(key_of("a"), "cost=1"), 200);
+	pgtest_resume(pg);
+	WAIT_UNTIL(db_credits(EMAIL) == stored + 10);
+	ck_assert_int_eq(db_credits(EMAIL), stored + 10);
+	WAIT_UNTIL(leads(d));
+	ck_assert(leads(d));
+}
+
 /* ---- the doctor ---- */
 
 static const char *finding(struct json_object *doc, const char *name,
@@ -301,6 +328,7 @@ START_TEST(everything_works_through_a_pooler)
 	one_leads();
 	a_job_runs();
 	its_death_changes_no_sum(8);
+	without_a_server();
 	sessions_are_few_and_clean();
 	the_books_balance();
 }

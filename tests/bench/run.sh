@@ -4,8 +4,8 @@
 #	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
 #
 # Parts: start speed batch decide memory streams syscalls instructions import
-# (default all of these), and two with a database of their own: reads (reads.sh)
-# and tasks (tasks.sh).
+# (default all of these), and three with a database of their own: reads
+# (reads.sh), tasks (tasks.sh) and watch (watch.sh).
 # The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
 # starts it with one worker and everything on.  Absolute figures drift from
 # machine to machine, the ratio to stock evhttp of the same rounds holds.
@@ -379,6 +379,9 @@ export TALLY_DATADIR="$source/db"
 if [ "$only" = tasks ]; then
 	exec "$source/tests/bench/tasks.sh" --rounds "$rounds"
 fi
+if [ "$only" = watch ]; then
+	exec "$source/tests/bench/watch.sh" --rounds "$rounds"
+fi
 if [ "$only" = reads ]; then
 	exec "$source/tests/bench/reads.sh" --rounds "$rounds" \
 		--seconds "$seconds"
@@ -429,6 +432,14 @@ if wants tasks; then
 	BENCH_BUILD=. "$source/tests/bench/tasks.sh" --rounds "$rounds" |
 		tee "$tmp/tasks.out" || true
 	grep -E ' (good|MISSED)$' "$tmp/tasks.out" >>"$table"
+fi
+if wants watch; then
+	say "a batch whose users are all told of their usage"
+	"$source/tests/bench/watch.sh" --rounds "$rounds" |
+		tee "$tmp/watch.out"
+	judge "such a batch, to one of nobody" \
+		"$(sed -n 's/^median of the ratios: //p' "$tmp/watch.out")" \
+		times '<=' 1.3
 fi
 say "table"
 cat "$table"

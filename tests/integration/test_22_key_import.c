@@ -86,13 +86,27 @@ START_TEST(imported_keys_are_good_when_the_command_returns)
 	/* every worker has looked, and remembers that there is no such key */
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(gate(one, ""), 401);
-	begin("key_hash,email,label,scopes");
-	row("%s,demo@codexible.me,\"from, before\",read; write", hash_of(one));
+	sql_exec(d->conninfo,
+		 "INSERT INTO webhook_endpoints (user_id, url, events, secret)"
+		 " SELECT user_id, 'https://h/', '{key.created}',"
+		 "  decode(repeat('2a', 32), 'hex')"
+		 "  FROM users WHERE email = 'demo@codexible.me'");
+	begin("key_hash,email,label,scopes,status");
+	row("%s,demo@codexible.me,\"from, before\",read; write,active",
+	    hash_of(one));
+	row("%s,demo@codexible.me,gone,,revoked", hash_of("another"));
 	end();
 
 	ck_assert_int_eq(import(), 0);
 
-	ck_assert_int_eq(number("imported"), 1);
+	ck_assert_int_eq(number("imported"), 2);
+	/* the owner is told of the one that works */
+	ck_assert_str_eq(sql_str(d->conninfo,
+				 "SELECT string_agg(body::jsonb #>>"
+				 " '{data,label}', ' ')"
+				 "  FROM tallyd.webhook_delivery"
+				 " WHERE event = 'key.created'"),
+			 "from, before");
 	for (int i = 0; i < 20; i++)
 		ck_assert_int_eq(gate(one, "scope=write"), 200);
 	ck_assert_int_eq(gate(one, "scope=admin"), 403);

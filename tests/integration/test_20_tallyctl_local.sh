@@ -83,6 +83,15 @@ status 0 tallyctl config check "$TALLYD_CONF"
 printf '[server]\nworkers = many\n' >"$demo_dir/bad.conf"
 status 2 tallyctl config check "$demo_dir/bad.conf"
 says 'bad.conf:2: .*many' tallyctl config check "$demo_dir/bad.conf"
+for url in database.url database.direct_url; do
+	words=(tallyctl -o database.url=host=h -o "$url=h password=hidden"
+		config check)
+	status 2 "${words[@]}"
+	says "$url: connection string" "${words[@]}"
+	! "${words[@]}" 2>&1 | grep hidden || die "the password is shown"
+done
+says 'direct_url: there is no database.url' \
+	tallyctl -o database.url= -o database.direct_url=host=h config check
 tallyctl config dump >"$demo_dir/dump.conf"
 status 0 tallyctl config check "$demo_dir/dump.conf"
 diff <(grep -v '^;' "$demo_dir/dump.conf") \
@@ -108,9 +117,10 @@ assert.deepStrictEqual(d["server.workers"],
 ' "$(tallyctl -o server.workers=1 config dump --json)" || die "origins"
 for url in 'postgresql://u:hidden@h/db' 'host=h password=hidden user=u' \
 	"host=h password='hi hidden' user=u" 'postgresql://h/db?password=hidden'; do
-	out=$(tallyctl -o "database.url=$url" config dump)
+	out=$(tallyctl -o "database.url=$url" -o "database.direct_url=$url" \
+		config dump)
 	! grep -q hidden <<<"$out" || die "the password of $url is shown"
-	grep -q '[*][*][*][*]' <<<"$out" || die "no mask in $url"
+	[ "$(grep -c '[*][*][*][*]' <<<"$out")" = 2 ] || die "no mask in $url"
 	out=$(tallyctl -o "database.url=$url" config dump --secrets)
 	grep -q hidden <<<"$out" || die "--secrets hides $url"
 done

@@ -169,6 +169,21 @@ export class Visitor {
 			`the page goes to ${path}`);
 	}
 
+	// The page's clock stands still, after a leap that no test can miss; it had
+	// page.clock.install() before the page came.
+	async stand() {
+		await this.page.clock.pauseAt(
+			await this.page.evaluate(() => Date.now()) + 20000);
+	}
+
+	// What happens while it stands, but for the frames and turns of a page.
+	async ticks(fn, what) {
+		await eventually(async () => {
+			await this.page.clock.runFor(20);
+			return fn();
+		}, what);
+	}
+
 	async shot(name) {
 		await this.page.screenshot({ path: join(SHOTS, `${name}.png`) });
 	}
@@ -202,10 +217,12 @@ export class Visitor {
 
 	// ---- rules of accessibility ----
 
-	async accessible(what) {
+	// By all rules, or by those that are named.
+	async accessible(what, rules) {
 		await this.page.evaluate(AXE);
-		const { violations } = await this.page.evaluate(() => window.axe.run(
-			document, { resultTypes: ['violations'] }));
+		const { violations } = await this.page.evaluate((runOnly) =>
+			window.axe.run(document, { resultTypes: ['violations'],
+				...(runOnly && { runOnly }) }), rules);
 		const told = violations.map((v) => `${v.id}: ${v.help}\n`
 			+ v.nodes.map((n) => `    ${n.html.slice(0, 200)}\n`
 				+ `      ${n.failureSummary.replace(/\s+/g, ' ').slice(0, 300)}`)
@@ -239,7 +256,7 @@ export async function eventually(fn, what) {
 		}
 		if (Date.now() > end)
 			assert.fail(`${what}: not within ${PATIENCE_MS} ms (${last})`);
-		await sleep(30);
+		await sleep(50);
 	}
 }
 

@@ -78,18 +78,12 @@ async function daemonAway(come) {
 	const live = () => v.page.getByTestId('live').getAttribute('data-state');
 	const away = v.role('alert').filter({ hasText: 'Cannot reach the server' });
 	const failed = v.region('Daily spending').getByRole('alert');
-	const stand = async () => v.page.clock.pauseAt(
-		await v.page.evaluate(() => Date.now()) + 20000);
-	const ticks = (fn, what) => eventually(async () => {
-		await v.page.clock.runFor(20);
-		return fn();
-	}, what);
 
 	await v.page.clock.install();
 	await v.goes('/dashboard');
 	await v.settles();
 	await eventually(async () => await live() === 'live', 'the stream is open');
-	await stand();
+	await v.stand();
 	order('daemon', 'stop');
 	try {
 		// who does nothing is told as well, and long before the next poll
@@ -97,23 +91,28 @@ async function daemonAway(come) {
 		await v.page.clock.runFor(RECONNECT_MS);
 		await v.sees(away);
 		await v.page.route('**/api/events', (route) => route.abort());
-		await v.page.clock.resume();
 		await v.choose('Range', 'All');
-		await v.sees(failed);
+		await v.ticks(() => failed.isVisible(), 'the chart is not loaded');
 		await v.sees(v.page.getByTestId('balance'));
-		await v.shot('outage-daemon');
-		await v.accessible('a page without a server');
-		await stand();
+		let looked = false;
+
+		await Promise.all([
+			v.ticks(() => looked, 'it is looked at'),
+			v.shot('outage-daemon')
+				.then(() => v.accessible('a page without a server'))
+				.finally(() => { looked = true; }),
+		]);
 	} finally {
 		order('daemon', 'start');
 	}
 	await v.role('button', 'Retry').first().click();
-	await ticks(async () => !await away.isVisible() && !await failed.isVisible(),
+	await v.ticks(async () => !await away.isVisible() && !await failed.isVisible(),
 		'all of it is tried again');
 	assert.equal(await v.page.evaluate(() =>
 		sessionStorage.getItem('codexible_token')), user.key,
 	'a fault of the connection is no bad key');
 	await v.page.unroute('**/api/events');
+	await v.page.clock.fastForward(60000); // its next attempt is due
 	await v.page.clock.resume();
 	await eventually(async () => await live() === 'live', 'it is live again');
 }

@@ -76,6 +76,7 @@ async function rateLimited(come) {
 	const slow = await makeKey(user.key, { label: 'slow', rate_limit: 40 });
 	const v = await come({ key: slow.key });
 
+	await v.page.clock.install();
 	await v.goes('/dashboard');
 	await v.settles();
 	const before = await v.page.getByTestId('balance')
@@ -86,18 +87,22 @@ async function rateLimited(come) {
 		while ((await call(slow.key, '/api/usage/today')).status === 200);
 		await route.continue();
 	}, { times: 1 });
+	await v.stand(); // else the few seconds were over before all is looked at
 	await v.choose('Range', '30 days');
-	await banner(v, 'Too many requests');
+	const words = v.role('alert').filter({ hasText: 'Too many requests' });
 	const clock = v.page.getByTestId('countdown');
+
+	await v.ticks(() => words.first().isVisible(), 'it is told');
 	const first = await clock.innerText();
 
 	assert.match(first, /\d:\d\d/);
 	assert.equal(await v.page.getByTestId('balance')
 		.getAttribute('data-value'), before, 'what was shown stays');
+	await v.page.clock.resume();
 	await v.shot('state-rate-limited');
 	await eventually(async () => await clock.count() === 0
 		|| await clock.innerText() < first, 'it counts down');
-	await v.gone(v.role('alert').filter({ hasText: 'Too many requests' }));
+	await v.gone(words);
 	await eventually(async () => await v.page.locator('table', {
 		has: v.page.locator('caption', { hasText: 'Daily spending' }),
 	}).locator('tbody tr').count() === 30, 'the request is tried again');

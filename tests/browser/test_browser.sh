@@ -28,7 +28,8 @@ if [ ! "$work" -ef "$demo_srcdir/tests/browser" ]; then
 	mkdir -p "$work"
 	cp "$demo_srcdir"/tests/browser/*.{json,mjs} "$work/"
 fi
-npm ci --prefix "$work" --no-audit --no-fund --silent
+npm ci --prefix "$work" --no-audit --no-fund --silent --ignore-scripts \
+	--prefer-offline
 
 # The one that outage.mjs has started is nobody's child any more.
 down() {

@@ -8,7 +8,8 @@
 # that do nothing, with the audit of failures only and with the whole audit;
 # the ratio of the same round counts.  Then tasks are sent one by one to the
 # idle daemon: the time from the row's own clock, so the sender's COMMIT is in
-# it, to the start of the handler.  Run in a build directory; needs pgbench.
+# it, to the start of the handler; how long the sends themselves took is
+# printed beside it.  Run in a build directory; needs pgbench.
 set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -146,7 +147,7 @@ start all
 printf '%s\n%s\n' "SELECT tallyd.enqueue('tallyd.selftest.nothing');" \
 	'\sleep 20 ms' >"$tmp/send.sql"
 ask "TRUNCATE tallyd.task_attempt"
-pgbench -n -c 1 -t 500 -f "$tmp/send.sql" "$url" >/dev/null
+pgbench -n -r -c 1 -t 500 -f "$tmp/send.sql" "$url" >"$tmp/sends"
 until [ "$(ask 'SELECT EXISTS (SELECT FROM tallyd.task)')" = f ]; do
 	sleep 0.05
 done
@@ -156,6 +157,8 @@ lag() { # SHARE; ms
 		2) FROM tallyd.task_attempt"
 }
 p50=$(lag 0.5) p99=$(lag 0.99)
+echo "a send with its COMMIT takes $(awk '/enqueue/ { print $1 }' \
+	"$tmp/sends") ms on average, which is part of what follows"
 
 failed=0
 judge() { # NAME VALUE RELATION BAR

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <libpq-fe.h>
+
 #include "integration/task_calls.h"
 
 static bool selftest_is_known(void)
@@ -137,6 +139,40 @@ START_TEST(unknown_names_stay_queued)
 	sql_exec(db, "SELECT tallyd.task_look(9, '{of.a.later.release}')");
 	ck_assert_int_eq(state_of(id), 0);
 	ck_assert_str_eq(sql_str(db, "SELECT queue FROM tallyd.task"), "new");
+}
+END_TEST
+
+/* Commits that notify queue behind one lock of the whole server.  Those that
+ * keep quiet are found all the same. */
+START_TEST(sends_in_sql_notify_once_in_5_ms_at_most)
+{
+	const char *clock = "SELECT (1000 * extract(epoch FROM"
+			    " clock_timestamp()))::int8";
+	int64_t begin_ms, past_ms, n = 0;
+	PGnotify *told;
+	PGconn *listener;
+
+	bus_up();
+	want_selftest_known();
+	listener = PQconnectdb(db);
+	PQclear(PQexec(listener, "LISTEN tallyd_task"));
+
+	begin_ms = sql_num(db, "%s", clock);
+	sql_exec(db, "DO $$ BEGIN FOR i IN 1 .. 500 LOOP"
+		     " PERFORM tallyd.enqueue('tallyd.selftest.nothing');"
+		     " COMMIT; END LOOP; END $$");
+	past_ms = sql_num(db, "%s", clock) - begin_ms;
+
+	PQclear(PQexec(listener, "SELECT 1"));
+	for (; (told = PQnotifies(listener)) != NULL; n++)
+		PQfreemem(told);
+	PQfinish(listener);
+	ck_assert_int_ge(n, 1);
+	ck_assert_int_le(n, past_ms / 5 + 2);
+	want_all_done();
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task_attempt"
+				     " WHERE outcome = 'completed'"),
+			 500);
 }
 END_TEST
 
@@ -398,6 +434,7 @@ int main(void)
 	tcase_add_test(tc, singleton_key_suppresses_until_the_task_is_done);
 	tcase_add_test(tc, wrong_options_and_payloads_are_refused_or_dead);
 	tcase_add_test(tc, unknown_names_stay_queued);
+	tcase_add_test(tc, sends_in_sql_notify_once_in_5_ms_at_most);
 	tc = fixture_case(s, "order");
 	tcase_add_test(tc, higher_priority_goes_first_and_delays_are_kept);
 	tcase_add_test(tc, tenants_of_a_queue_take_turns);

@@ -294,7 +294,7 @@ START_TEST(under_load_nothing_is_lost_and_nothing_doubled)
 
 	begin("metering.flush_interval_ms=10");
 	w = crowd_start(CLIENTS, knock, NULL);
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 4; i++) {
 		test_sleep_ms(100);
 		from = (int64_t)test_mono_ns();
 		backup();

@@ -44,6 +44,11 @@ bool pg_sqlstate_is_stale(const char *sqlstate)
 	return strcmp(sqlstate, "0A000") == 0 || strcmp(sqlstate, "26000") == 0;
 }
 
+bool pg_sqlstate_is_of_names(const char *sqlstate)
+{
+	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0;
+}
+
 bool pg_sqlstate_is_lost(const char *sqlstate)
 {
 	return strncmp(sqlstate, "08", 2) == 0 ||

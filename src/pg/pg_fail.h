@@ -21,6 +21,8 @@ enum tl_status pg_fail(const PGresult *res, const char *doing,
 #define PG_IN_DOUBT "its outcome is not known"
 /* The statement was prepared for a schema that is gone, or never here. */
 bool pg_sqlstate_is_stale(const char *sqlstate);
+/* A name that another session prepared, or should have. */
+bool pg_sqlstate_is_of_names(const char *sqlstate);
 /* The server is leaving: the connection is of no more use. */
 bool pg_sqlstate_is_lost(const char *sqlstate);
 

@@ -56,6 +56,11 @@ static enum tl_status judge(struct pg_conn *c, const char *name,
 	st = pg_fail(c->failure, name, err);
 	if (!c->unnamed && pg_sqlstate_is_stale(pg_sqlstate(c->failure)))
 		c->stale = true;
+	if (c->settings != NULL && !c->unnamed && err != NULL &&
+	    pg_sqlstate_is_of_names(pg_sqlstate(c->failure)))
+		(void)tl_err_wrap(err, "the pooler keeps no prepared "
+				       "statements, so set database.prepared "
+				       "= auto");
 	if (pg_sqlstate_is_lost(pg_sqlstate(c->failure)))
 		/* It would be closed under its next user. */
 		pg_conn_lose(c, "the server said goodbye");

@@ -36,16 +36,22 @@ static void teardown(void)
 	tl_freep(&via);
 }
 
-static void pool_through(uint32_t size, uint32_t statement_timeout_ms)
+static void pool_named(uint32_t size, uint32_t statement_timeout_ms,
+		       enum pg_prepared prepared)
 {
 	struct pg_pool_opts o = {
-		.way = { .conninfo = via },
+		.way = { .conninfo = via, .prepared = prepared },
 		.size = size,
 		.queue_max = 100,
 		.statement_timeout_ms = statement_timeout_ms,
 	};
 
 	pool = pg_pool_new(&o);
+}
+
+static void pool_through(uint32_t size, uint32_t statement_timeout_ms)
+{
+	pool_named(size, statement_timeout_ms, PG_PREPARED_AUTO);
 }
 
 static int64_t server_number(const char *sql)
@@ -135,6 +141,34 @@ START_TEST(settings_go_with_each_transaction_and_names_stay_away)
 	harness_run(use, NULL);
 
 	bouncer_expect_clean(via);
+}
+END_TEST
+
+HARNESS_EXEC(breathe, "SELECT pg_sleep(0.02)");
+
+static void name_and_fail(void *arg)
+{
+	unsigned *advised = arg;
+	struct tl_err err;
+
+	for (int i = 0; i < 3; i++)
+		*advised += pg_exec(pg_pool_pg(pool), &breathe, NULL, NULL,
+				    &err) != TL_OK &&
+			    strstr(err.text, "set database.prepared = auto") !=
+				    NULL;
+}
+
+/* This one has fewer sessions than we have connections, and keeps no names. */
+START_TEST(names_that_get_lost_are_told_of_with_the_cure)
+{
+	unsigned advised = 0;
+
+	pool_named(MANY, 7000, PG_PREPARED_ALWAYS);
+	for (int i = 0; i < MANY; i++)
+		harness_spawn(name_and_fail, &advised, 30000);
+	harness_run(name_and_fail, &advised);
+
+	ck_assert_uint_gt(advised, 0);
 }
 END_TEST
 
@@ -273,6 +307,7 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc,
 		       settings_go_with_each_transaction_and_names_stay_away);
+	tcase_add_test(tc, names_that_get_lost_are_told_of_with_the_cure);
 	tcase_add_test(tc, a_direct_way_is_no_pooled_one);
 	tcase_add_test(tc, the_time_limit_reaches_the_server);
 	tcase_add_test(tc, a_statement_nobody_waits_for_ends);

@@ -250,11 +250,11 @@ START_TEST(only_place_has_one_holder_while_holders_are_killed)
 					       .n = PROCS,
 					       .ms = 300,
 					       .kill_every = 3,
-					       .kills = 60,
+					       .kills = 30,
 					       .run = alone,
 					       .arg = c });
 
-	ck_assert_uint_ge(kills, 60);
+	ck_assert_uint_ge(kills, 30);
 	ck_assert_uint_gt(atomic_load(&c->taken), 0);
 	ck_assert_uint_eq(atomic_load(&c->wrong), 0);
 	ck_assert_uint_eq(shm_place_sum(shm, TAG), 0);

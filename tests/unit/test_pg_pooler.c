@@ -144,6 +144,34 @@ START_TEST(settings_go_with_each_transaction_and_names_stay_away)
 }
 END_TEST
 
+/* Where nobody stands between. */
+static const struct {
+	enum pg_prepared prepared;
+	const char *left;
+} namings[] = {
+	{ PG_PREPARED_AUTO, "q0_left_behind" },
+	{ PG_PREPARED_ALWAYS, "q0_left_behind" },
+	{ PG_PREPARED_NEVER, "none" },
+};
+
+static void look_behind(void *arg)
+{
+	expect(pg_pool_pg(pool), &left_behind, arg);
+	expect(pg_pool_pg(pool), &left_behind, arg);
+}
+
+START_TEST(direct_statements_are_named_as_the_way_says)
+{
+	struct pg_pool_opts o = { .way = { .conninfo = pgtest_conninfo(server),
+					   .prepared = namings[_i].prepared },
+				  .size = 1,
+				  .queue_max = 1 };
+
+	pool = pg_pool_new(&o);
+	harness_run(look_behind, (void *)(uintptr_t)namings[_i].left);
+}
+END_TEST
+
 HARNESS_EXEC(breathe, "SELECT pg_sleep(0.02)");
 
 static void name_and_fail(void *arg)
@@ -307,6 +335,8 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_test(tc,
 		       settings_go_with_each_transaction_and_names_stay_away);
+	tcase_add_loop_test(tc, direct_statements_are_named_as_the_way_says, 0,
+			    sizeof(namings) / sizeof(namings[0]));
 	tcase_add_test(tc, names_that_get_lost_are_told_of_with_the_cure);
 	tcase_add_test(tc, a_direct_way_is_no_pooled_one);
 	tcase_add_test(tc, the_time_limit_reaches_the_server);

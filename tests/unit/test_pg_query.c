@@ -459,56 +459,6 @@ START_TEST(a_lost_statement_is_prepared_again)
 }
 END_TEST
 
-struct named {
-	enum pg_prepared prepared;
-	int64_t left; /* names in the session, behind two statements */
-};
-static const struct named namings[] = {
-	{ PG_PREPARED_AUTO, 2 }, /* nobody stands between */
-	{ PG_PREPARED_ALWAYS, 2 },
-	{ PG_PREPARED_NEVER, 0 },
-};
-static const struct pg_column count_columns[] = {
-	{ .type = PG_INT8, .offset = 0 },
-};
-static const struct pg_statement count_names = {
-	.name = "count_names",
-	.sql = "SELECT count(*) FROM pg_prepared_statements",
-	.columns = count_columns,
-	.n_columns = 1,
-	.row_bytes = sizeof(int64_t),
-};
-
-static void naming(void *arg)
-{
-	const struct named *want = arg;
-	struct tl_err err;
-	int64_t left = -1;
-
-	ck_assert_int_eq(insert(pg_pool_pg(pool), 1, "x", &err), TL_OK);
-	ck_assert_int_eq(insert(pg_pool_pg(pool), 2, "x", &err), TL_OK);
-	ck_assert_int_eq(pg_one(pg_pool_pg(pool), &count_names, NULL, &arena,
-				&left, &err),
-			 TL_OK);
-	ck_assert_int_eq(left, want->left);
-}
-
-START_TEST(statements_are_named_as_the_way_says)
-{
-	struct named want = namings[_i];
-	struct pg_pool_opts o = { .way = { .conninfo = pgtest_conninfo(server),
-					   .prepared = want.prepared },
-				  .size = 1,
-				  .queue_max = 1 };
-
-	pg_pool_free(&pool);
-	pool = pg_pool_new(&o);
-	harness_run(naming, &want);
-
-	check_things("1 2");
-}
-END_TEST
-
 /* ---- transactions ---- */
 struct tx_plan {
 	enum tl_status returns; /* of the function, when all went well */
@@ -621,8 +571,6 @@ int main(void)
 	tcase_add_test(tc, statements_are_kept_apart);
 	tcase_add_test(tc, a_stale_statement_is_prepared_again);
 	tcase_add_test(tc, a_lost_statement_is_prepared_again);
-	tcase_add_loop_test(tc, statements_are_named_as_the_way_says, 0,
-			    sizeof(namings) / sizeof(namings[0]));
 	tcase_add_test(tc, transactions_keep_all_or_nothing);
 	tcase_add_test(tc, a_deferred_constraint_fails_the_commit);
 	tcase_add_test_raise_signal(tc, a_second_connection_is_a_bug, 6);

@@ -157,6 +157,10 @@ START_TEST(test_event_arrives_signed)
 	client_get(c, "/metrics", NULL, &r);
 	ck_assert_ptr_nonnull(strstr(r.body, "tallyd_webhook_calls_total"
 					     "{outcome=\"delivered\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(
+		r.body, "tallyd_webhook_call_duration_seconds_count 1\n"));
+	ck_assert_ptr_nonnull(
+		strstr(r.body, "tallyd_webhook_delivery_seconds_count 1\n"));
 }
 END_TEST
 

@@ -127,9 +127,7 @@ static pid_t run(const struct pgtest *p, const char *program,
 	_exit(127);
 }
 
-/* In memory, where there is enough: a database is a thousand files, and to
- * make them took most of the tests' time. */
-static const char *base_dir(void)
+const char *pgtest_base(void)
 {
 	struct statvfs fs;
 
@@ -144,7 +142,7 @@ static void make_dir(struct pgtest *p)
 {
 	struct passwd *pw = getpwnam("postgres");
 
-	snprintf(p->dir, sizeof(p->dir), "%s/pgt.XXXXXX", base_dir());
+	snprintf(p->dir, sizeof(p->dir), "%s/pgt.XXXXXX", pgtest_base());
 	if (mkdtemp(p->dir) == NULL)
 		die("mkdtemp: %s", strerror(errno));
 	if (geteuid() == 0 &&

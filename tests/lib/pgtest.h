@@ -2,10 +2,10 @@
  * pgtest.h - a throw-away PostgreSQL for tests.
  *
  * A cluster of its own in a fresh directory of /dev/shm or /tmp, copied from
- * the one that tests/lib/cluster.sh has made, if it has: Unix socket only, unless
- * told otherwise, no fsync.  As root it runs under the user postgres.  Any failure ends the test
- * program with words, because there is nothing to test without it.  It is also
- * stopped when the program ends or is killed.  Forked tests (libcheck's) may
+ * the one that tests/lib/cluster.sh has made, if it has: Unix socket only,
+ * unless told otherwise, no fsync.  As root it runs under the user postgres.
+ * Any failure ends the test program with words, because there is nothing to
+ * test without it.  It is also stopped when the program ends or is killed.  Forked tests (libcheck's) may
  * stop and start it; what they start ends with them, so a fixture that begins
  * each test calls pgtest_resume, which does nothing while the server runs.
  * Runs in: tests.  Blocks: yes.
@@ -17,6 +17,9 @@
 
 struct pgtest;
 
+/* /dev/shm, or /tmp where there is little room: a database is a thousand
+ * files, and to make them took most of the tests' time. */
+const char *pgtest_base(void);
 struct pgtest *pgtest_start(void);
 /* A database to make others from: migrated, with today's demo data or without;
  * NULL when this cluster has none. */

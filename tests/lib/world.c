@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "lib/pgtest.h"
 
 static char *dir;
 static char tag[32];
@@ -54,7 +55,7 @@ void world_init(void)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	dir = tl_asprintf("%s/tt.XXXXXX", tmp != NULL ? tmp : "/tmp");
+	dir = tl_asprintf("%s/tt.XXXXXX", tmp != NULL ? tmp : pgtest_base());
 	if (mkdtemp(dir) == NULL || chmod(dir, 0755) != 0)
 		world_die("cannot make '%s': %s", dir, strerror(errno));
 	owner = getpid();

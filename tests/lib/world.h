@@ -1,9 +1,9 @@
 /*
  * world.h - what a test program makes in the world, and that it goes again.
  *
- * One directory in TMPDIR for each program, names of segments that begin
- * with its own tag.  At exit of the process that called world_init all of it
- * is removed, the segments too.
+ * One directory for each program, in TMPDIR or where pgtest_base() says, and
+ * names of segments that begin with its own tag.  At exit of the process that
+ * called world_init all of it is removed, the segments too.
  */
 #ifndef TALLY_TESTS_WORLD_H
 #define TALLY_TESTS_WORLD_H

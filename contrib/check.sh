@@ -150,8 +150,9 @@ stage_check() {
 	build_in "$build" && run_tests "$build"
 }
 
+# For its warnings, which come before any optimisation.
 stage_clang() {
-	build_in "$build-clang" CC=clang --without-web &&
+	build_in "$build-clang" CC=clang CFLAGS=-O0 --without-web &&
 		check_one "test programs with clang" quiet_make "$build-clang" \
 			-j"$jobs" check TESTS=
 }

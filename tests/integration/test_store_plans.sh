@@ -97,6 +97,7 @@ fi
 
 # statement, what is read from end to end, why that is all right
 allowed='
+audit_trim audit_log_pkey     from the oldest on, ends with the first that stays
 cron_asked cron_runs_asked_key the index holds one row a job at most
 cron_begin cron_runs_open_idx the index holds what is asked for or runs
 cron_finish cron_runs_open_idx the index holds what is asked for or runs

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@
 #define EMBEDDED_MS      300000 /* it may have to recover first */
 #define FLUSHER_MS       70000  /* its own limit comes before */
 #define EMBEDDED_STOP_MS 20000
+#define LOCK_MS          1000
+#define LOCK_LOOK_MS     10
 #define CRASH_WINDOW_MS  60000
 
 struct shm_sizes master_sizes(const struct conf *conf)
@@ -190,6 +193,20 @@ static enum tl_status loop_open(struct master *m, struct tl_err *err)
 
 /* ---- start --------------------------------------------------------------- */
 
+/* A master that was killed may have left a child that it had just forked: it
+ * still holds the lock, until it has closed what is not its own. */
+static bool lock_in_time(int fd)
+{
+	uint64_t due_mono_ms = tl_mono_ms() + LOCK_MS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK || tl_mono_ms() >= due_mono_ms)
+			return false;
+		poll(NULL, 0, LOCK_LOOK_MS);
+	}
+	return true;
+}
+
 static enum tl_status lock_instance(struct master *m, struct tl_err *err)
 {
 	const char *dir = m->crew->conf->server.state_dir;
@@ -201,7 +218,7 @@ static enum tl_status lock_instance(struct master *m, struct tl_err *err)
 	m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (m->lock_fd < 0)
 		st = tl_err_sys(err, "open '%s'", path);
-	else if (flock(m->lock_fd, LOCK_EX | LOCK_NB) < 0)
+	else if (!lock_in_time(m->lock_fd))
 		st = tl_err_set(err, TL_BUSY,
 				"another tallyd runs on '%s'; stop it or set "
 				"server.state_dir",

@@ -10,7 +10,7 @@ const RECONNECT_MS = 4000;
 // test_browser.sh answers these: database or daemon, stop or start
 function order(what, how) {
 	const done = spawnSync(process.env.ORDERS, [what, how],
-		{ encoding: 'utf8' });
+		{ encoding: 'utf8', timeout: 120000 });
 
 	assert.equal(done.status, 0, `${what} ${how}: ${done.stdout}${done.stderr}`);
 }

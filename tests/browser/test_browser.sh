@@ -58,7 +58,10 @@ gone() {
 	while kill -0 "$1" 2>/dev/null; do sleep 0.02; done
 }
 ready() {
-	until curl -fso /dev/null --max-time 2 "$TALLYD_URL/health?ready=1"; do sleep 0.05; done
+	until curl -fso /dev/null --max-time 2 "$TALLYD_URL/health?ready=1"; do
+		kill -0 "$1" || { tail -n 5 "$DEMO_DIR/log"; exit 1; }
+		sleep 0.05
+	done
 }
 case "$1 $2" in
 "database stop")
@@ -81,7 +84,7 @@ case "$1 $2" in
 "daemon start")
 	setsid tallyd -c "$TALLYD_CONF" >>"$DEMO_DIR/log" 2>&1 </dev/null &
 	echo $! >"$DEMO_DIR/pid"
-	ready
+	ready "$!"
 	;;
 esac
 EOF

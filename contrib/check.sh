@@ -168,7 +168,7 @@ stage_chaos() {
 # statements, programs of others against the daemon, pages in a browser.
 stage_sanitize() {
 	local tests
-	build_in "$build-sanitize" --enable-sanitizers CFLAGS='-g -O1' \
+	build_in "$build-sanitize" --enable-sanitizers CFLAGS='-g1 -O1' \
 		--without-dashboard || return
 	# shellcheck disable=SC2016 # make's own
 	tests=$(quiet_make "$build-sanitize" --eval \

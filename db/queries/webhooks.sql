@@ -186,3 +186,23 @@ DELETE FROM tallyd.usage_alert
 -- name: keys_expiring :one
 -- Tells of keys that expire soon, at most :max of them; how many.
 SELECT tallyd.keys_expiring(:max) AS "told!";
+
+-- name: webhook_hurry :one
+-- Deliveries that wait for their time are due now, the oldest first, and the
+-- runners are told; how many.  What somebody has in hand is left.
+WITH pick AS (
+	SELECT t.task_id FROM tallyd.task t
+	 WHERE t.state = 1 AND t.name = 'webhook.deliver'
+	 ORDER BY t.run_at LIMIT :max::int8 FOR UPDATE SKIP LOCKED
+), due AS (
+	UPDATE tallyd.task t SET state = 0, run_at = clock_timestamp()
+	 WHERE t.task_id = ANY (ARRAY(SELECT p.task_id FROM pick p))
+	RETURNING t.task_id
+), told AS (
+	INSERT INTO audit_log (actor, action, details)
+	SELECT :actor::text, 'webhook.hurry', count(*) || ' tasks' FROM due
+	HAVING count(*) > 0
+	RETURNING pg_notify('tallyd_task', '')
+)
+SELECT count(*) AS "processed!", (SELECT count(*) FROM told) AS "told!"
+  FROM due;

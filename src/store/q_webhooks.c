@@ -848,3 +848,49 @@ enum tl_status q_keys_expiring(struct pg *pg,
 
 	return pg_one(pg, &keys_expiring_statement, params, arena, row_r, err);
 }
+
+static const uint32_t webhook_hurry_oids[] = { 20, 25 };
+static const struct pg_column webhook_hurry_columns[] = {
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_webhook_hurry_row, processed) },
+	{ .type = PG_INT8,
+	  .offset = offsetof(struct q_webhook_hurry_row, told) },
+};
+static const struct pg_statement webhook_hurry_statement = {
+	.name = "webhook_hurry",
+	.sql =
+		"WITH pick AS (\n"
+		"\tSELECT t.task_id FROM tallyd.task t\n"
+		"\t WHERE t.state = 1 AND t.name = 'webhook.deliver'\n"
+		"\t ORDER BY t.run_at LIMIT $1::int8 FOR UPDATE SKIP LOCKED\n"
+		"), due AS (\n"
+		"\tUPDATE tallyd.task t SET state = 0, run_at = clock_timestamp()\n"
+		"\t WHERE t.task_id = ANY (ARRAY(SELECT p.task_id FROM pick p))\n"
+		"\tRETURNING t.task_id\n"
+		"), told AS (\n"
+		"\tINSERT INTO audit_log (actor, action, details)\n"
+		"\tSELECT $2::text, 'webhook.hurry', count(*) || ' tasks' FROM due\n"
+		"\tHAVING count(*) > 0\n"
+		"\tRETURNING pg_notify('tallyd_task', '')\n"
+		")\n"
+		"SELECT count(*) AS \"processed!\", (SELECT count(*) FROM told) AS \"told!\"\n"
+		"  FROM due",
+	.param_oids = webhook_hurry_oids,
+	.n_params = 2,
+	.columns = webhook_hurry_columns,
+	.n_columns = 2,
+	.row_bytes = sizeof(struct q_webhook_hurry_row),
+};
+
+enum tl_status q_webhook_hurry(struct pg *pg,
+		const struct q_webhook_hurry_params *p,
+		struct tl_arena *arena, struct q_webhook_hurry_row *row_r,
+		struct tl_err *err)
+{
+	const struct pg_param params[] = {
+		{ .type = PG_INT8, .i8 = p->max },
+		{ .type = PG_TEXT, .str = p->actor },
+	};
+
+	return pg_one(pg, &webhook_hurry_statement, params, arena, row_r, err);
+}

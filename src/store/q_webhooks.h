@@ -364,4 +364,21 @@ enum tl_status q_keys_expiring(struct pg *pg,
 		struct tl_arena *arena, struct q_keys_expiring_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_webhook_hurry_params {
+	int64_t max;
+	struct tl_str actor;
+};
+struct q_webhook_hurry_row {
+	int64_t processed;
+	int64_t told;
+};
+/*
+ * Deliveries that wait for their time are due now, the oldest first, and the
+ * runners are told; how many.  What somebody has in hand is left.
+ */
+enum tl_status q_webhook_hurry(struct pg *pg,
+		const struct q_webhook_hurry_params *p,
+		struct tl_arena *arena, struct q_webhook_hurry_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 #endif

@@ -269,6 +269,9 @@ START_TEST(changes_are_made_and_audited)
 			 "{\"n\": 2}004 {\"n\": 9}004");
 	admin_send("POST", TASKS "/6/retry", "{\"payload\": [1]}");
 	want_error(400, "bad_request");
+	admin_send("POST", TASKS "/6/retry",
+		   "{\"payload\": {\"n\": \"\\u0000\"}}");
+	want_error(400, "bad_request");
 	admin_send("POST", TASKS "/2/retry", "{}");
 	want(202);
 	ck_assert_pstr_eq(json_str(&r, "outcome"), "due");
@@ -437,10 +440,15 @@ END_TEST
 
 /* ---- programs with cron.token ---- */
 
+static void cron_call(const char *method, const char *target)
+{
+	client_request(c, method, target, "Authorization: Bearer " TOKEN "\r\n",
+		       "", 0, &r);
+}
+
 static void cron_get(const char *target)
 {
-	client_request(c, "GET", target, "Authorization: Bearer " TOKEN "\r\n",
-		       NULL, 0, &r);
+	cron_call("GET", target);
 }
 
 START_TEST(programs_are_told_how_tasks_do)
@@ -493,6 +501,58 @@ START_TEST(programs_are_told_how_tasks_do)
 }
 END_TEST
 
+static void hurry(int processed)
+{
+	cron_call("POST", "/cron/process-webhook-calls");
+	want(200);
+	ck_assert_int_eq(json_num(&r, "processed"), processed);
+}
+
+START_TEST(programs_make_webhook_calls_due)
+{
+	PGconn *ear;
+	PGnotify *note;
+
+	begin();
+	hurry(0);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM audit_log"
+				     " WHERE action = 'webhook.hurry'"),
+			 0);
+	put_open(1, 520, 1, "webhook.deliver");
+	put_open(521, 521, 1, "other");
+	put_open(522, 522, 2, "webhook.deliver");
+	sql_exec(db, "UPDATE tallyd.task SET run_at = now() + task_id *"
+		     " INTERVAL '1 min'");
+	ear = PQconnectdb(db);
+	PQclear(PQexec(ear, "LISTEN tallyd_task"));
+
+	hurry(500);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task WHERE"
+				     " state = 0 AND run_at <= now()"
+				     " AND task_id <= 500"),
+			 500);
+	PQclear(PQexec(ear, "SELECT 1"));
+	note = PQnotifies(ear);
+	ck_assert_ptr_nonnull(note);
+	PQfreemem(note);
+	PQfinish(ear);
+	hurry(20);
+	hurry(0);
+
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM tallyd.task WHERE"
+				     " run_at > now()"),
+			 2);
+	ck_assert_int_eq(sql_num(db, "SELECT count(*) FROM audit_log WHERE"
+				     " actor = 'cron.token' AND action ="
+				     " 'webhook.hurry' AND details IN"
+				     " ('500 tasks', '20 tasks')"),
+			 2);
+	client_request(c, "POST", "/cron/process-webhook-calls",
+		       "Authorization: Bearer " ADMIN "\r\n", "", 0, &r);
+	want_error(401, "unauthorized");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("task admin");
@@ -512,5 +572,6 @@ int main(void)
 	tcase_add_test(tc, two_replays_at_a_time_send_each_once);
 	tcase_add_test(tc, nothing_is_forgotten_where_nothing_is_to_be);
 	tcase_add_test(tc, programs_are_told_how_tasks_do);
+	tcase_add_test(tc, programs_make_webhook_calls_due);
 	return fixture_run(s);
 }

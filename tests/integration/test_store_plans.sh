@@ -111,6 +111,7 @@ task_stats task               counts, for an operator
 task_stats task_active_idx    counts, for an operator
 task_depth task               counts, up to a bound, every 10 s
 task_depth task_delayed_idx   counts, up to a bound, every 10 s
+webhook_hurry task_delayed_idx what waits, oldest first, for an operator
 usage_totals api_keys         counts, kept by the route for 20 times their time
 usage_totals users            counts, kept by the route for 20 times their time
 '

@@ -1,19 +1,22 @@
 /*
- * cron_tasks.c - how the tasks of the bus do, for programs that have
- * cron.token.  Payloads are not shown to them.
+ * cron_tasks.c - how the tasks of the bus do, and webhooks that need not wait
+ * on, for programs that have cron.token.  Payloads are not shown to them.
  */
 #include <inttypes.h>
 #include <stddef.h>
 
 #include "app/cron/cron.h"
 #include "base/clock.h"
+#include "bus/bus.h"
 #include "store/q_tasks_admin.h"
+#include "store/q_webhooks.h"
 
 #define HOUR_US        (3600 * (int64_t)1000000)
 #define STATS_HOURS    24
 #define HOURS_MAX      720
 #define FAILED_MAX     500
 #define FAILED_DEFAULT 100
+#define HURRY_MAX      500
 #define NONE           SHAPE_NO_OFFSET
 #define REPLY          NONE, NONE, 0, 0, NULL
 #define MAYBE          (SHAPE_REQUIRED | SHAPE_NULLABLE)
@@ -73,6 +76,15 @@ static const struct shape_field failed_fields[] = {
 	{ .name = NULL },
 };
 static const struct shape failed_shape = { "FailedTask", 0, failed_fields };
+
+static const struct shape_field processed_fields[] = {
+	{ "processed", SHAPE_INT, SHAPE_REQUIRED, REPLY,
+	  "calls that waited; 500: ask again for the rest" },
+	{ .name = NULL },
+};
+static const struct shape processed_shape = {
+	"WebhookCallsProcessed", 0, processed_fields
+};
 /* clang-format on */
 
 static int64_t hours_ago_us(struct req *req, int64_t hours)
@@ -167,6 +179,27 @@ static void failed_handle(struct req *req)
 	req_reply_list(req, list, NULL);
 }
 
+static void hurry_handle(struct req *req)
+{
+	const struct q_webhook_hurry_params p = {
+		.max = HURRY_MAX, .actor = TL_STR("cron.token")
+	};
+	struct tl_arena *a = &req->arena;
+	struct doc *d = doc_object(a);
+	struct q_webhook_hurry_row r;
+	enum tl_status st;
+	struct tl_err err;
+
+	st = q_webhook_hurry(req_pg(req), &p, a, &r, &err);
+	if (st != TL_OK) {
+		req_fail_status(req, st, &err);
+		return;
+	}
+	bus_wake();
+	doc_set(a, d, "processed", doc_int(a, r.processed));
+	req_reply(req, 200, d);
+}
+
 /* clang-format off */
 const struct route CRON_TASKS_ROUTES[] = {
 	{ .id = "getTaskStats", .methods = HTTP_GET,
@@ -179,6 +212,11 @@ const struct route CRON_TASKS_ROUTES[] = {
 	  .flags = ROUTE_LIST, .query = &query_shape, .out = &failed_shape,
 	  .handler = failed_handle,
 	  .summary = "Attempts that failed lately, newest first" },
+	{ .id = "processWebhookCalls", .methods = HTTP_POST,
+	  .path = "/cron/process-webhook-calls", .auth = AUTH_CRON,
+	  .out = &processed_shape, .handler = hurry_handle,
+	  .summary = "Make webhook calls that wait for another attempt due "
+		     "now, 500 at most" },
 	{ .path = NULL },
 };
 /* clang-format on */

@@ -155,6 +155,19 @@ static void read_timeout(struct pg_target *t, const char *text)
 		t->connect_timeout_ms = (uint32_t)seconds * 1000;
 }
 
+/* What libpq could not read it quotes: a word of the password, or all of it. */
+static void hide_quoted(char *words)
+{
+	static const char *const before[] = { ": \"", " after \"" };
+
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		char *quoted = words != NULL ? strstr(words, before[i]) : NULL;
+
+		if (quoted != NULL)
+			*quoted = '\0';
+	}
+}
+
 enum tl_status pg_target_init(struct pg_target *t, const struct pg_pool_opts *o,
 			      struct tl_err *err)
 {
@@ -167,6 +180,7 @@ enum tl_status pg_target_init(struct pg_target *t, const struct pg_pool_opts *o,
 	t->statement_timeout_ms = o->statement_timeout_ms;
 	opts = PQconninfoParse(o->way.conninfo, &words);
 	if (opts == NULL) {
+		hide_quoted(words);
 		st = pg_words(err, TL_INVALID, "connection string", words);
 		PQfreemem(words);
 		return st;

@@ -1,8 +1,6 @@
 /*
  * pg_way.c - from the settings to where connections lead.
  */
-#include <string.h>
-
 #include "conf/conf.h"
 #include "pg/pg.h"
 
@@ -41,14 +39,8 @@ struct pg_way pg_way_direct(const struct pg_way *way)
 static enum tl_status check(const char *name, const char *url,
 			    const char *hostaddr, struct tl_err *err)
 {
-	char *quoted;
-
 	if (url == NULL || pg_conninfo_check(url, hostaddr, err) == TL_OK)
 		return TL_OK;
-	/* libpq quotes all of it there, the password too. */
-	quoted = strstr(err->text, ": \"");
-	if (quoted != NULL)
-		*quoted = '\0';
 	return tl_err_wrap(err, "%s", name);
 }
 

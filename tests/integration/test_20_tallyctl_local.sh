@@ -84,11 +84,15 @@ printf '[server]\nworkers = many\n' >"$demo_dir/bad.conf"
 status 2 tallyctl config check "$demo_dir/bad.conf"
 says 'bad.conf:2: .*many' tallyctl config check "$demo_dir/bad.conf"
 for url in database.url database.direct_url; do
-	words=(tallyctl -o database.url=host=h -o "$url=h password=hidden"
-		config check)
-	status 2 "${words[@]}"
-	says "$url: connection string" "${words[@]}"
-	! "${words[@]}" 2>&1 | grep hidden || die "the password is shown"
+	for way in 'h password=hidden' 'host=h password=a hidden' \
+		'postgres://u:hidden@[h'; do
+		words=(tallyctl -o database.url=host=h -o "$url=$way"
+			config check)
+		status 2 "${words[@]}"
+		says "$url: connection string" "${words[@]}"
+		! "${words[@]}" 2>&1 | grep hidden ||
+			die "the password is shown"
+	done
 done
 says 'direct_url: there is no database.url' \
 	tallyctl -o database.url= -o database.direct_url=host=h config check

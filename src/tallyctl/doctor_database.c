@@ -14,11 +14,14 @@
 #include "tallyctl/doctor.h"
 #include "tallyctl/freeze.h"
 
-#define VERSION_MIN      130000
-#define CLOCK_WARN_US    500000LL
-#define CLOCK_FAIL_US    30000000LL
-#define FLUSHER_SESSIONS 4 /* its pool, and the one that listens */
-#define DIRECT_SESSIONS  2 /* of the flusher, of the one that may lead */
+#define VERSION_MIN   130000
+#define CLOCK_WARN_US 500000LL
+#define CLOCK_FAIL_US 30000000LL
+/* Pools with the connection that cancels, and what listens or leads. */
+#define FLUSHER_SESSIONS   4
+#define SCHEDULER_SESSIONS 5
+#define RUNNER_SESSIONS    4
+#define DIRECT_SESSIONS    2 /* of the flusher, of the one that may lead */
 
 enum {
 	S_VERSION,
@@ -163,10 +166,12 @@ static bool check_ways(struct doctor *d)
 static void say_sessions(struct doctor *d, const struct tl_str *v, bool pooled)
 {
 	const struct conf *conf = d->t->conf;
-	int64_t need = pooled ? DIRECT_SESSIONS + (int64_t)conf->runner.count
-			      : (int64_t)conf->server.workers *
-						(conf->database.pool_size + 1) +
-					FLUSHER_SESSIONS;
+	int64_t runners = conf->runner.count;
+	int64_t pools = conf->server.workers + runners; /* a runner's tasks' */
+	int64_t need = pooled ? DIRECT_SESSIONS + runners
+			      : pools * (conf->database.pool_size + 1) +
+					runners * RUNNER_SESSIONS +
+					FLUSHER_SESSIONS + SCHEDULER_SESSIONS;
 	int64_t have = number(v[S_MAX]), others = number(v[S_OTHERS]);
 
 	doctor_say(d,

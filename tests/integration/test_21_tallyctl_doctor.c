@@ -436,6 +436,12 @@ START_TEST(dangerous_settings_are_told)
 			     "doctor"),
 			 1);
 	expect_finding("FAIL", "connections");
+	/* a runner has pools as well */
+	ck_assert_int_eq(ctl("-o", "database.pool_size=4", "-o",
+			     "server.workers=1", "-o", "runner.count=16",
+			     "doctor"),
+			 1);
+	expect_finding("FAIL", "connections");
 }
 END_TEST
 

@@ -335,7 +335,8 @@ enum tl_status pgembed_open(const struct conf *conf, struct event_base *base,
 	pg->start_event = evtimer_new(base, on_start, pg);
 	/* Old and new workers side by side during a reload, and people. */
 	pg->max_connections =
-		2 * conf->server.workers * (conf->database.pool_size + 2) + 60;
+		2 * conf->server.workers * (conf->database.pool_size + 2) +
+		2 * conf->runner.count * (conf->database.pool_size + 5) + 60;
 	/* Whoever runs it must be able to walk here, if not by the parents. */
 	st = tl_mkdirs(pg->dir, 0711, err);
 	if (st == TL_OK)

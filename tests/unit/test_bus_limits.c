@@ -37,10 +37,11 @@ static void setup(void)
 	segment = segment_open(64, 1000);
 	shm_remove(segment_instance());
 	memset(jobs, 0, sizeof(jobs));
+	memset(runners, 0, sizeof(runners));
 	for (uint32_t i = 0; i < RUNNERS; i++) {
 		views[i] = *segment;
 		shm_slot_take(&views[i], 2 + i, "runner", i, 10 + i);
-		runners[i] = (struct runner){ .o = { .shm = &views[i] } };
+		runners[i].o.shm = &views[i];
 		co_step_init(&runners[i].claim, base, no_claim, NULL, 1);
 	}
 }

@@ -417,7 +417,7 @@ uint64_t deliver_step(void *arg)
 	}
 	/* A scan that is due and can not be made waits for the database, or for
 	 * the spool: at once again would be a busy loop. */
-	next = level_next_mono_ms(f);
+	next = level_next_mono_ms();
 	return f->scan_due_mono_ms > from ? earlier(f->scan_due_mono_ms, next)
 					  : next;
 }

@@ -100,7 +100,7 @@ void level_failure(struct flush *f, uint64_t from_mono_ms,
 void level_success(struct flush *f);
 /* May the database be asked now? */
 bool level_reachable(const struct flush *f);
-uint64_t level_next_mono_ms(const struct flush *f);
+uint64_t level_next_mono_ms(void);
 /* All scans up to gen are safe where the configuration wants them. */
 void level_commit(struct flush *f, uint64_t gen);
 

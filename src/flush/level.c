@@ -161,11 +161,11 @@ bool level_reachable(const struct flush *f)
 	return pg_pool_healthy(f->pool) && tl_mono_ms() >= f->retry_mono_ms;
 }
 
-uint64_t level_next_mono_ms(const struct flush *f)
+/* Not the database's next try: before it the level may have to rise, the pool
+ * may be well again, and a spool that was stuck may take usage. */
+uint64_t level_next_mono_ms(void)
 {
-	uint64_t poll = tl_mono_ms() + POLL_MS;
-
-	return f->retry_mono_ms > poll ? f->retry_mono_ms : poll;
+	return tl_mono_ms() + POLL_MS;
 }
 
 void level_commit(struct flush *f, uint64_t gen)

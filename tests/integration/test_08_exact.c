@@ -20,7 +20,7 @@ static const char *const worker_counts[] = { "server.workers=1",
 					     "server.workers=4" };
 
 /* Knocks at the gate until told to stop, or refused `patience` times; with a
- * rest of so long after each answer, and of 1 ms after a refusal: thousands of
+ * rest of so long after each answer, and of 2 ms after a refusal: thousands of
  * tries a second are enough. */
 struct knocking {
 	const char *key, *query;
@@ -45,7 +45,7 @@ static void knock(struct crowd *w, unsigned number, void *arg)
 				   a->status, 0);
 		refused += a->status == 429;
 		if (k->rest_ms > 0 || a->status == 429)
-			test_sleep_ms(k->rest_ms > 0 ? k->rest_ms : 1);
+			test_sleep_ms(k->rest_ms > 0 ? k->rest_ms : 2);
 	}
 	client_free(&own);
 }
@@ -117,19 +117,19 @@ static void window_run(const char *workers, unsigned limit, unsigned kills,
 
 START_TEST(no_window_admits_more_than_its_limit)
 {
-	window_run(worker_counts[_i], 40, 0, 4000);
+	window_run(worker_counts[_i], 40, 0, 3000);
 }
 END_TEST
 
 START_TEST(no_window_admits_more_while_workers_are_killed)
 {
-	window_run(worker_counts[_i], 40, 6, 0);
+	window_run(worker_counts[_i], 40, 4, 0);
 }
 END_TEST
 
 START_TEST(a_limit_of_one_is_one)
 {
-	window_run("server.workers=4", 1, 0, 4000);
+	window_run("server.workers=4", 1, 0, 3000);
 }
 END_TEST
 

@@ -98,6 +98,18 @@ static enum tl_status await_orphans(struct master *m, struct tl_err *err)
 	return TL_OK;
 }
 
+/* This release can not read it, and must not throw away what it counts. */
+static void tell_older(const char *instance)
+{
+	char name[64];
+
+	if (shm_older(instance, name) > 0)
+		log_warn("'/dev/shm%s' was left by an earlier release; usage "
+			 "it holds reaches the database only when that release "
+			 "is started and stopped once more; remove it then",
+			 name);
+}
+
 enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 			    struct tl_err *err)
 {
@@ -109,6 +121,8 @@ enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 	st = shm_open_master(instance, &z, &m->shm, found_r, err);
 	if (st != TL_OK)
 		return tl_err_wrap(err, "segment '%s'", instance);
+	if (*found_r == SHM_FOUND_NONE)
+		tell_older(instance);
 	if (*found_r == SHM_FOUND_OTHER)
 		log_warn("the segment of '%s' cannot be used (%s); kept aside, "
 			 "a new one made",

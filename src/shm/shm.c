@@ -104,9 +104,30 @@ uint64_t shm_bytes_needed(const struct shm_sizes *z)
 	return k.total_bytes;
 }
 
+static void name_of(const char *instance, uint32_t layout, char dst[64])
+{
+	snprintf(dst, 64, "/tallyd.%.40s.v%u", instance, layout);
+}
+
 void shm_name(const char *instance, char dst[64])
 {
-	snprintf(dst, 64, "/tallyd.%.40s.v%u", instance, SHM_LAYOUT);
+	name_of(instance, SHM_LAYOUT, dst);
+}
+
+uint32_t shm_older(const char *instance, char dst[64])
+{
+	uint32_t layout;
+	int fd;
+
+	for (layout = SHM_LAYOUT - 1; layout > 0; layout--) {
+		name_of(instance, layout, dst);
+		fd = shm_open(dst, O_RDONLY | O_CLOEXEC, 0);
+		if (fd < 0)
+			continue;
+		close(fd);
+		break;
+	}
+	return layout;
 }
 
 static uint32_t constants_crc(const struct shm_constants *k)

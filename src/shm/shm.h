@@ -56,6 +56,9 @@ struct shm {
 
 uint64_t shm_bytes_needed(const struct shm_sizes *z);
 void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v4" */
+/* What an earlier release has left: the layout and name of its segment, the
+ * newest if there are several; 0: none. */
+uint32_t shm_older(const char *instance, char dst[64]);
 
 enum shm_found {
 	SHM_FOUND_NONE,	 /* made fresh */

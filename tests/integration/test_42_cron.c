@@ -282,6 +282,8 @@ START_TEST(kills_double_no_run)
 	for (int i = 0; i < 12; i++) {
 		fall_behind(JOB, "* * * * *", 2 + i % 3);
 		fall_behind("change_log", "*/2 * * * *", 5);
+		if (i == 0) /* not all of them die before they did anything */
+			WAIT_UNTIL(count(JOB, "done") > 0);
 		test_sleep_ms((unsigned)(20 * i % 170));
 		kill(daemon_child(d, "scheduler"), SIGKILL);
 	}

@@ -4,8 +4,8 @@
 # Stages, in this order; give names to run only those:
 #   lint      shellcheck, manual pages
 #   check     gcc, warnings are errors; unit and integration tests
-#   chaos     kills of processes under load, the short run; beside the next
 #   clang     the same sources with clang, warnings are errors
+#   chaos     kills of processes under load, the short run
 #   sanitize  AddressSanitizer and UBSan; the tests again
 # The last line says how many checks passed and failed.
 set -uo pipefail
@@ -15,7 +15,7 @@ usage() {
 	usage: contrib/check.sh [--build DIR] [--jobs N] [STAGE ...]
 	  --build DIR  where to build (default: build-check in the source tree)
 	  --jobs N     default: one for each CPU
-	  STAGE        lint check chaos clang sanitize (default: all)
+	  STAGE        lint check clang chaos sanitize (default: all)
 	EOF
 }
 
@@ -43,7 +43,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ "${#stages[@]}" -gt 0 ] || stages=(lint check chaos clang sanitize)
+[ "${#stages[@]}" -gt 0 ] || stages=(lint check clang chaos sanitize)
 
 passed=0 failed=0
 # Settings of a running quickstart are none of the tests'.
@@ -137,7 +137,7 @@ run_tests() { # DIR MAKE-ARGUMENTS...
 	shift
 	find "$dir" -name '*.trs' -delete
 	# tests wait for half of their time: for clocks, kills, other processes
-	quiet_make "$dir" -j"$((3 * jobs))" check "$@" >"$dir.check.log" 2>&1
+	quiet_make "$dir" -j"$((2 * jobs))" check "$@" >"$dir.check.log" 2>&1
 	if [ -z "$(find "$dir" -name '*.trs' -print -quit)" ]; then
 		fail "make check in $dir"
 		tail -n 40 "$dir.check.log"
@@ -220,20 +220,6 @@ fetch() {
 	echo "$dir/$3"
 }
 
-run_stage() { # STAGE
-	local at=$SECONDS
-	"stage_$1"
-	echo "$1: $((SECONDS - at)) s"
-}
-
-# In a shell of its own; its counts go to a file, a failed one until it ends.
-run_beside() { # STAGE
-	echo 0 1 >"$build/beside"
-	passed=0 failed=0
-	run_stage "$1"
-	echo "$passed $failed" >"$build/beside"
-}
-
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
 	git libc-ares2 || die "packages are missing"
@@ -246,7 +232,6 @@ fi
 (install_packages "$browser") || echo "no $browser"
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
-rm -f "$build/beside"
 if TALLY_PROMTOOL=$(fetch promtool prometheus usr/bin/promtool); then
 	export TALLY_PROMTOOL
 	pass
@@ -260,17 +245,10 @@ else
 	fail "pgbouncer"
 fi
 for stage in "${stages[@]}"; do
-	if [ "$stage" = chaos ]; then # it waits half of its time
-		run_beside chaos &
-	else
-		run_stage "$stage"
-	fi
+	at=$SECONDS
+	"stage_$stage"
+	echo "$stage: $((SECONDS - at)) s"
 done
-wait
-if [ -f "$build/beside" ]; then
-	read -r more_passed more_failed <"$build/beside"
-	passed=$((passed + more_passed)) failed=$((failed + more_failed))
-fi
 echo "all of it: $((SECONDS - begun)) s"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

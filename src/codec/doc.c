@@ -209,6 +209,12 @@ const struct doc *doc_time(struct tl_arena *a, int64_t wall_us)
 	return text(a, s, tl_rfc3339_format(wall_us, s));
 }
 
+const struct doc *doc_time_or_null(struct tl_arena *a, bool null,
+				   int64_t wall_us)
+{
+	return null ? doc_null() : doc_time(a, wall_us);
+}
+
 const struct doc *doc_date(struct tl_arena *a, int32_t day)
 {
 	char s[11];

@@ -81,6 +81,8 @@ void doc_push(struct tl_arena *a, struct doc *arr, const struct doc *value);
 const struct doc *doc_usd(struct tl_arena *a, uint64_t micro_usd);
 /* Texts in their one form on the wire; the arena holds them. */
 const struct doc *doc_time(struct tl_arena *a, int64_t wall_us);
+const struct doc *doc_time_or_null(struct tl_arena *a, bool null,
+				   int64_t wall_us);
 const struct doc *doc_date(struct tl_arena *a, int32_t day);
 const struct doc *doc_uuid(struct tl_arena *a, const struct tl_uuid *u);
 const struct doc *doc_strs(struct tl_arena *a, const struct tl_str *items,

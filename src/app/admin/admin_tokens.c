@@ -65,11 +65,6 @@ static const struct shape new_shape = {
 };
 /* clang-format on */
 
-static const struct doc *time_or_null(struct tl_arena *a, bool null, int64_t us)
-{
-	return null ? doc_null() : doc_time(a, us);
-}
-
 static const struct doc *view(struct req *req, const void *row)
 {
 	const struct q_key_search_row *r = row;
@@ -84,9 +79,9 @@ static const struct doc *view(struct req *req, const void *row)
 	doc_set(a, d, "status", doc_str(a, r->status));
 	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
 	doc_set(a, d, "last_used_at",
-		time_or_null(a, r->last_used_at_null, r->last_used_at_us));
+		doc_time_or_null(a, r->last_used_at_null, r->last_used_at_us));
 	doc_set(a, d, "revoked_at",
-		time_or_null(a, r->revoked_at_null, r->revoked_at_us));
+		doc_time_or_null(a, r->revoked_at_null, r->revoked_at_us));
 	return d;
 }
 

@@ -70,11 +70,6 @@ static const struct doc *int_or_null(struct tl_arena *a, bool null, int64_t v)
 	return null ? doc_null() : doc_int(a, v);
 }
 
-static const struct doc *time_or_null(struct tl_arena *a, bool null, int64_t us)
-{
-	return null ? doc_null() : doc_time(a, us);
-}
-
 struct doc *task_acts_row(struct tl_arena *a, const struct q_task_page_row *r)
 {
 	struct doc *d = doc_object(a);
@@ -88,9 +83,10 @@ struct doc *task_acts_row(struct tl_arena *a, const struct q_task_page_row *r)
 	doc_set(a, d, "attempt", doc_int(a, r->attempt));
 	doc_set(a, d, "cancelling", doc_bool(r->cancelling));
 	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
-	doc_set(a, d, "run_at", time_or_null(a, r->run_at_null, r->run_at_us));
+	doc_set(a, d, "run_at",
+		doc_time_or_null(a, r->run_at_null, r->run_at_us));
 	doc_set(a, d, "ended_at",
-		time_or_null(a, r->ended_at_null, r->ended_at_us));
+		doc_time_or_null(a, r->ended_at_null, r->ended_at_us));
 	doc_set(a, d, "error", text_or_null(a, r->error_null, r->error));
 	return d;
 }
@@ -183,7 +179,8 @@ static const struct doc *attempts_doc(struct tl_arena *a,
 		doc_set(a, d, "attempt", doc_int(a, r->attempt));
 		doc_set(a, d, "outcome", doc_str(a, r->outcome));
 		doc_set(a, d, "started_at",
-			time_or_null(a, r->started_at_null, r->started_at_us));
+			doc_time_or_null(a, r->started_at_null,
+					 r->started_at_us));
 		doc_set(a, d, "ended_at", doc_time(a, r->ended_at_us));
 		doc_set(a, d, "error",
 			text_or_null(a, r->error_null, r->error));
@@ -349,9 +346,9 @@ struct doc *task_acts_queue(struct tl_arena *a,
 	doc_set(a, d, "parked", doc_int(a, r->parked));
 	doc_set(a, d, "dead", doc_int(a, r->dead));
 	doc_set(a, d, "oldest_at",
-		time_or_null(a, r->oldest_at_null, r->oldest_at_us));
+		doc_time_or_null(a, r->oldest_at_null, r->oldest_at_us));
 	doc_set(a, d, "paused_at",
-		time_or_null(a, r->paused_at_null, r->paused_at_us));
+		doc_time_or_null(a, r->paused_at_null, r->paused_at_us));
 	doc_set(a, d, "concurrency",
 		int_or_null(a, r->concurrency_null, r->concurrency));
 	doc_set(a, d, "rate",

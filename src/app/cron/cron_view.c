@@ -19,11 +19,6 @@ static const struct doc *text_or_null(struct tl_arena *a, struct tl_str s,
 	return null ? doc_null() : doc_str(a, s);
 }
 
-static const struct doc *time_or_null(struct tl_arena *a, int64_t us, bool null)
-{
-	return null ? doc_null() : doc_time(a, us);
-}
-
 struct doc *cron_view_run(struct tl_arena *a,
 			  const struct q_cron_run_find_row *r)
 {
@@ -38,9 +33,9 @@ struct doc *cron_view_run(struct tl_arena *a,
 		text_or_null(a, r->asked_by, r->asked_by_null));
 	doc_set(a, d, "node", text_or_null(a, r->node, r->node_null));
 	doc_set(a, d, "started_at",
-		time_or_null(a, r->started_at_us, r->started_at_null));
+		doc_time_or_null(a, r->started_at_null, r->started_at_us));
 	doc_set(a, d, "finished_at",
-		time_or_null(a, r->finished_at_us, r->finished_at_null));
+		doc_time_or_null(a, r->finished_at_null, r->finished_at_us));
 	return d;
 }
 

@@ -124,11 +124,6 @@ bool keys_page_start(struct req *req, const struct keys_page *p,
 	return false;
 }
 
-static const struct doc *time_or_null(struct tl_arena *a, bool null, int64_t us)
-{
-	return null ? doc_null() : doc_time(a, us);
-}
-
 /* It was valid when it was stored; by hand in SQL it may nest too deep. */
 static const struct doc *metadata(struct tl_arena *a, bool null,
 				  struct tl_str json)
@@ -154,9 +149,10 @@ static const struct doc *view(struct req *req, const void *row)
 	doc_set(a, d, "label", doc_str(a, r->label));
 	doc_set(a, d, "status", doc_str(a, r->status));
 	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
-	doc_set(a, d, "last_used_at", time_or_null(a, used_us == 0, used_us));
+	doc_set(a, d, "last_used_at",
+		doc_time_or_null(a, used_us == 0, used_us));
 	doc_set(a, d, "expires_at",
-		time_or_null(a, r->expires_at_null, r->expires_at_us));
+		doc_time_or_null(a, r->expires_at_null, r->expires_at_us));
 	doc_set(a, d, "scopes", doc_strs(a, r->scopes.items, r->scopes.n));
 	doc_set(a, d, "allowed_ips",
 		doc_strs(a, r->allowed_ips.items, r->allowed_ips.n));

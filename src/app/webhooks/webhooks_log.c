@@ -13,11 +13,6 @@
 #define PAGE_DEFAULT 50
 #define LOG_MAX      20 /* attempts shown */
 
-static const struct doc *time_or_null(struct tl_arena *a, bool null, int64_t us)
-{
-	return null ? doc_null() : doc_time(a, us);
-}
-
 /* What PostgreSQL holds as JSON, or text that is. */
 static const struct doc *parsed(struct tl_arena *a, struct tl_str json)
 {
@@ -40,9 +35,9 @@ static const struct doc *view(struct req *req, const void *row)
 	doc_set(a, d, "attempts", doc_int(a, r->attempts));
 	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
 	doc_set(a, d, "next_at",
-		time_or_null(a, r->next_at_null, r->next_at_us));
+		doc_time_or_null(a, r->next_at_null, r->next_at_us));
 	doc_set(a, d, "ended_at",
-		time_or_null(a, r->ended_at_null, r->ended_at_us));
+		doc_time_or_null(a, r->ended_at_null, r->ended_at_us));
 	doc_set(a, d, "body", parsed(a, r->body));
 	doc_set(a, d, "log", parsed(a, r->log));
 	return d;

@@ -73,11 +73,6 @@ static bool input_ok(struct req *req, const struct webhook_new *in)
 
 /* ---- replies ---- */
 
-static const struct doc *time_or_null(struct tl_arena *a, bool null, int64_t us)
-{
-	return null ? doc_null() : doc_time(a, us);
-}
-
 static const struct doc *view(struct tl_arena *a,
 			      const struct q_webhook_own_row *r)
 {
@@ -98,12 +93,14 @@ static const struct doc *view(struct tl_arena *a,
 		r->disabled_reason_null ? doc_null()
 					: doc_str(a, r->disabled_reason));
 	doc_set(a, d, "failing_since",
-		time_or_null(a, r->failing_since_null, r->failing_since_us));
+		doc_time_or_null(a, r->failing_since_null,
+				 r->failing_since_us));
 	doc_set(a, d, "created_at", doc_time(a, r->created_at_us));
 	doc_set(a, d, "disabled_at",
-		time_or_null(a, r->disabled_at_null, r->disabled_at_us));
+		doc_time_or_null(a, r->disabled_at_null, r->disabled_at_us));
 	doc_set(a, d, "previous_secret_until",
-		time_or_null(a, r->previous_until_null, r->previous_until_us));
+		doc_time_or_null(a, r->previous_until_null,
+				 r->previous_until_us));
 	doc_set(a, d, "updated_at", doc_time(a, r->updated_at_us));
 	return d;
 }
@@ -293,8 +290,8 @@ static void rotate_handle(struct req *req)
 	if (done(req, st, &err)) {
 		d = secret_doc(req, &p.webhook_id, &secret);
 		doc_set(&req->arena, d, "previous_secret_until",
-			time_or_null(&req->arena, row.previous_until_null,
-				     row.previous_until_us));
+			doc_time_or_null(&req->arena, row.previous_until_null,
+					 row.previous_until_us));
 		req_reply(req, 200, d);
 	}
 	signature_secret_wipe(&secret);

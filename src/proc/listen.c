@@ -42,6 +42,12 @@ static bool is_unix(const char *address)
 	return strncmp(address, "unix:", 5) == 0;
 }
 
+/* What is spoken on a socket is its worker's affair. */
+static const char *without_tls(const char *address)
+{
+	return strncmp(address, "tls:", 4) == 0 ? address + 4 : address;
+}
+
 /* ---- addresses ----------------------------------------------------------- */
 
 static enum tl_status unix_address(const char *path, union any_address *a,
@@ -93,7 +99,8 @@ static enum tl_status tcp_address(const char *text, union any_address *a,
 bad:
 	return tl_err_set(err, TL_INVALID,
 			  "server.listen: '%s' is no address; give "
-			  "127.0.0.1:3001, [::1]:3001 or unix:/path",
+			  "127.0.0.1:3001, [::1]:3001 (tls: in front for "
+			  "TLS) or unix:/path",
 			  text);
 }
 
@@ -172,8 +179,9 @@ static enum tl_status open_one(const char *address, bool reuseport, int *fd_r,
 	int fd;
 
 	memset(&a, 0, sizeof(a));
-	st = is_unix(address) ? unix_address(address + 5, &a, &len, err)
-			      : tcp_address(address, &a, &len, err);
+	st = is_unix(address)
+		     ? unix_address(address + 5, &a, &len, err)
+		     : tcp_address(without_tls(address), &a, &len, err);
 	if (st != TL_OK)
 		return st;
 	fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,

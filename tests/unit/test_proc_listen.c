@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "proc/listen.h"
 
 static char dir[] = "/tmp/tallyd-test-listen-XXXXXX";
@@ -103,6 +104,28 @@ START_TEST(each_worker_has_its_own_with_reuseport)
 	ck_assert_uint_ne(inode(a[0]), inode(c[0]));
 	listen_free(&set, fresh);
 	listen_free(&fresh, NULL);
+}
+END_TEST
+
+/* What is spoken there is the worker's affair; the address is the same. */
+START_TEST(tls_in_front_is_no_part_of_the_address)
+{
+	struct listen_set *set;
+	char *was = both[0], *tls = tl_asprintf("tls:%s", was);
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int fds[2];
+
+	both[0] = tls;
+	set = open_ok(NULL);
+
+	listen_fds(set, 0, fds);
+	ck_assert_int_eq(getsockname(fds[0], (struct sockaddr *)&a, &len), 0);
+	ck_assert_uint_eq(ntohs(a.sin_port),
+			  (unsigned)atoi(strrchr(was, ':') + 1));
+	listen_free(&set, NULL);
+	both[0] = was;
+	tl_free(tls);
 }
 END_TEST
 
@@ -210,6 +233,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, reload_keeps_the_sockets);
 	tcase_add_test(tc, each_worker_has_its_own_with_reuseport);
+	tcase_add_test(tc, tls_in_front_is_no_part_of_the_address);
 	tcase_add_test(tc, stale_name_is_replaced);
 	tcase_add_test(tc, name_of_another_daemon_is_refused_and_stays);
 	tcase_add_test(tc, file_that_is_no_socket_is_refused_and_stays);

@@ -42,6 +42,8 @@
 #define FULL_SCAN_MS   60000
 #define SPOOL_RETRY_MS 1000
 #define BUSY_SLOTS_MS  5
+#define CONNECT_MS      2000
+#define CONNECT_LOOK_MS 10
 
 static bool spool_empty(const struct flush *f)
 {
@@ -354,6 +356,14 @@ static void drain_end(struct flush *f)
 	f->drained(f->drained_arg, clean);
 }
 
+/* One that was started for the drain is just connecting: its usage need not
+ * take the way over the disk, and wait there for the next start. */
+static bool connecting(const struct flush *f)
+{
+	return !f->ever_healthy &&
+	       tl_mono_ms() < f->begun_mono_ms + CONNECT_MS;
+}
+
 /* A scan that began after the drain was asked for has found nothing more. */
 static bool drain_over(struct flush *f)
 {
@@ -399,6 +409,8 @@ uint64_t deliver_step(void *arg)
 	}
 	if (up && !f->home)
 		return visit(f);
+	if (f->draining && connecting(f))
+		return tl_mono_ms() + CONNECT_LOOK_MS;
 	if (work_due(f) && (spooling(f) ? !spool_stuck(f) : up)) {
 		/* What is sealed is pending until it is confirmed: a scan that
 		 * begins before would find it a second time. */

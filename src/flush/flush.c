@@ -127,6 +127,7 @@ static void start(struct flush *f)
 {
 	uint64_t now = tl_mono_ms();
 
+	f->begun_mono_ms = now;
 	f->full_due = true;
 	f->scan_due_mono_ms = now;
 	f->refresh_after = atomic_load(&f->shm->head->loads_open) != 0;

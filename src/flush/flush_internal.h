@@ -53,7 +53,8 @@ struct flush {
 	char trouble[200];
 	uint64_t retry_mono_ms; /* no contact before */
 	uint32_t backoff_ms;
-	bool was_healthy;
+	bool was_healthy, ever_healthy;
+	uint64_t begun_mono_ms;
 	bool spool_failed; /* the last append failed */
 	uint64_t spool_retry_mono_ms;
 	uint64_t level;

@@ -102,6 +102,7 @@ void level_update(struct flush *f)
 			 pg_pool_trouble(f->pool));
 	}
 	f->was_healthy = healthy;
+	f->ever_healthy |= healthy;
 	spool_stat(f->spool, f->database_id, &sp);
 	if (sp.records > 0 || out_for_long(f, now))
 		level = 1;

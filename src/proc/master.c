@@ -33,6 +33,7 @@
 #define EMBEDDED_MS      300000 /* it may have to recover first */
 #define FLUSHER_MS       70000  /* its own limit comes before */
 #define EMBEDDED_STOP_MS 20000
+#define LAST_FLUSHERS    3
 #define LOCK_MS          1000
 #define LOCK_LOOK_MS     10
 #define CRASH_WINDOW_MS  60000
@@ -486,6 +487,41 @@ static void stop_database(struct master *m)
 	}
 }
 
+/*
+ * A flusher that died in the very moment of the stop is replaced once more:
+ * the last usage, and answers that wait for a commit, need one.  It has to be
+ * ready before it is told to stop, or the signal would just end it.
+ */
+static void want_flusher(struct master *m)
+{
+	const struct proc_kind *flusher = kind_find("flusher");
+	uint64_t due_mono_ms = tl_mono_ms() + FLUSHER_MS;
+	unsigned asked = m->stop_signals;
+
+	if (!m->crew->serving || m->crash_wanted)
+		return; /* nothing was counted, or nobody may touch it */
+	m->hold = false;
+	crew_revive(m->crew, flusher);
+	while (children_alive(m, flusher->stop_rank) > 0 &&
+	       !crew_ready(m->crew, flusher) && m->stop_signals == asked &&
+	       tl_mono_ms() < due_mono_ms)
+		master_turn(m, due_mono_ms);
+}
+
+/* Whoever kills flushers again and again leaves the rest to the next start. */
+static void stop_in_order(struct master *m, int sig, uint32_t worker_ms)
+{
+	want_flusher(m);
+	children_stop(m, 1, sig, worker_ms);
+	for (unsigned i = 0; i < LAST_FLUSHERS; i++) {
+		want_flusher(m);
+		m->flusher_killed = false;
+		children_stop(m, 9, SIGTERM, FLUSHER_MS);
+		if (!m->flusher_killed || m->stop_signals > 1)
+			break;
+	}
+}
+
 static void stop(struct master *m)
 {
 	const struct conf *conf = m->crew->conf;
@@ -498,10 +534,10 @@ static void stop(struct master *m)
 		m->stop = STOP_FAST;
 	/* New clients are refused from here on, not left waiting. */
 	listen_free(&m->crew->listens, NULL);
-	stop_all(m, graceful ? SIGQUIT : SIGTERM,
-		 (graceful ? conf->server.drain_timeout_ms
-			   : conf->server.stop_timeout_ms) +
-			 1000);
+	stop_in_order(m, graceful ? SIGQUIT : SIGTERM,
+		      (graceful ? conf->server.drain_timeout_ms
+				: conf->server.stop_timeout_ms) +
+			      1000);
 	stop_database(m);
 	if (m->shm != NULL && m->shm->my_metrics != NULL) {
 		shm_slot_reap(m->shm, MASTER_SLOT);

@@ -114,6 +114,7 @@ struct master {
 	struct ctl_server *ctl;
 	struct ctl_call *reload_call; /* answered by the reload */
 	bool killed_one; /* in the stop: the segment is not clean */
+	bool flusher_killed; /* the same, and what it left waits */
 	uint64_t started_mono_ms;
 };
 
@@ -128,6 +129,8 @@ struct crew *crew_new(struct master *m, struct conf *conf,
 void crew_free(struct crew **crew, const struct listen_set *still);
 /* Starts what is missing of a kind (NULL: all) as far as slots are free. */
 void crew_spawn(struct crew *crew, const struct proc_kind *kind);
+/* The same at once, whatever the back-off says. */
+void crew_revive(struct crew *crew, const struct proc_kind *kind);
 bool crew_ready(const struct crew *crew, const struct proc_kind *kind);
 const struct proc_kind *kind_find(const char *name);
 bool child_reaped(struct master *m, pid_t pid, int status);

@@ -257,8 +257,10 @@ bool child_reaped(struct master *m, pid_t pid, int status)
 		 * already, and a kind that always crashes ends it */
 		m->hold = m->crew->serving;
 	}
-	if (WIFSIGNALED(status) && m->stop != STOP_NO)
+	if (WIFSIGNALED(status) && m->stop != STOP_NO) {
 		m->killed_one = true;
+		m->flusher_killed |= c->kind == kind_find("flusher");
+	}
 	post = c->post;
 	if (post != NULL)
 		post_bereaved(post, c);
@@ -329,6 +331,14 @@ void crew_spawn(struct crew *crew, const struct proc_kind *kind)
 		    !evtimer_pending(post->timer, NULL))
 			post_spawn(post);
 	}
+}
+
+void crew_revive(struct crew *crew, const struct proc_kind *kind)
+{
+	for (uint32_t i = 0; i < crew->n_posts; i++)
+		if (crew->posts[i].kind == kind)
+			evtimer_del(crew->posts[i].timer);
+	crew_spawn(crew, kind);
 }
 
 bool crew_ready(const struct crew *crew, const struct proc_kind *kind)

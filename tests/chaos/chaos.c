@@ -407,10 +407,6 @@ int main(int argc, char **argv)
 	for (i = 0; i < CLIENTS; i++)
 		waitpid(pids[i], NULL, 0);
 
-	/* The last kill may have been the flusher's: a stop before there is a
-	 * new one leaves usage in the segment, for the next start. */
-	test_sleep_ms(2000);
-	daemon_child(daemon_, "flusher");
 	status = daemon_stop(daemon_, SIGTERM, 60000);
 	good = compare();
 	good = compare_rows(kills_done()) && good;

@@ -129,6 +129,27 @@ START_TEST(stop_ends_all_and_delivers)
 }
 END_TEST
 
+/* Both reach the master in one turn of its loop. */
+START_TEST(stop_delivers_though_the_flusher_was_just_killed)
+{
+	pid_t flusher;
+
+	up("metering.flush_interval_ms=15000");
+	flusher = daemon_child(d, "flusher");
+	ck_assert_int_eq(gate(KEY_PRO, "cost=7"), 200);
+	client_close(c);
+
+	kill(d->pid, SIGSTOP);
+	kill(flusher, SIGKILL);
+	WAIT_UNTIL(gone(flusher));
+	kill(d->pid, SIGTERM);
+	kill(d->pid, SIGCONT);
+	daemon_stop(d, 0, 15000);
+
+	ck_assert_int_eq(db_credits("demo@codexible.me"), 142 + 7);
+}
+END_TEST
+
 /* ---- deaths ---- */
 
 START_TEST(killed_child_is_replaced)
@@ -562,6 +583,7 @@ int main(void)
 	TCase *tc = fixture_case(s, "processes");
 
 	tcase_add_loop_test(tc, stop_ends_all_and_delivers, 0, 3);
+	tcase_add_test(tc, stop_delivers_though_the_flusher_was_just_killed);
 	tcase_add_loop_test(tc, killed_child_is_replaced, 0, 2);
 	tcase_add_test(tc, short_lives_wait_longer_and_longer);
 	tcase_add_test(tc, fault_of_a_child_verifies_the_segment);

@@ -4,27 +4,28 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
+#include "base/log_sink.h"
 
 /* Longer messages are cut, with dots; fields are the caller's measure. */
 #define MSG_MAX_BYTES 2048
-/* A reader of our pipe that sleeps longer than this loses the line. */
-#define STUCK_MS 1000
 
 static struct {
-	int fd;
-	char *path; /* NULL: stderr */
-	enum log_level level;
+	struct log_sink sink;
 	char process[48];
-} state = { .fd = STDERR_FILENO, .level = LOG_LV_INFO, .process = "tallyd" };
+	uint64_t lost; /* lines, since it was asked for last */
+} state = { .sink = LOG_SINK_STDERR, .process = "tallyd" };
+
+/* Of this process alone, until log_share puts it where its children see it. */
+static _Atomic int own_level = LOG_LV_INFO;
+static _Atomic int *level_word = &own_level;
 
 /* The line being composed; kept, so that logging rarely takes memory. */
 static _Thread_local struct tl_buf line;
@@ -36,56 +37,57 @@ static const char *const names[] = {
 	[LOG_LV_DEBUG] = "debug",
 };
 
-static enum tl_status open_file(const char *path, int *fd_r, struct tl_err *err)
+enum tl_status log_open_target(const char *target, const char *socket,
+			       struct tl_err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	struct log_sink fresh;
+	enum tl_status st = log_sink_open(target, socket, &fresh, err);
 
-	if (fd < 0)
-		return tl_err_sys(err, "open log file '%s'", path);
-	*fd_r = fd;
+	if (st != TL_OK)
+		return st;
+	log_close();
+	state.sink = fresh;
 	return TL_OK;
 }
 
 enum tl_status log_open(const char *path, struct tl_err *err)
 {
-	enum tl_status st;
-	int fd = -1;
-
-	if (path == NULL || strcmp(path, "stderr") == 0) {
-		log_close();
-		return TL_OK;
-	}
-	st = open_file(path, &fd, err);
-	if (st != TL_OK)
-		return st;
-	log_close();
-	state.fd = fd;
-	state.path = tl_strdup(path);
-	return TL_OK;
+	return log_open_target(path, NULL, err);
 }
 
 enum tl_status log_reopen(struct tl_err *err)
 {
-	enum tl_status st;
-	int fd = -1;
-
-	if (state.path == NULL)
-		return TL_OK;
-	st = open_file(state.path, &fd, err);
-	if (st != TL_OK)
-		return st; /* the old file stays: better there than nowhere */
-	close(state.fd);
-	state.fd = fd;
-	return TL_OK;
+	return log_sink_reopen(&state.sink, err);
 }
 
 void log_close(void)
 {
-	if (state.path != NULL)
-		close(state.fd);
-	state.fd = STDERR_FILENO;
-	tl_freep(&state.path);
+	log_sink_close(&state.sink);
 	tl_buf_deinit(&line);
+}
+
+void log_share(void)
+{
+	_Atomic int *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE,
+				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED) /* then each process has its own */
+		return;
+	atomic_store(page, atomic_load(level_word));
+	level_word = page;
+}
+
+uint64_t log_lost_take(void)
+{
+	uint64_t n = state.lost;
+
+	state.lost = 0;
+	return n;
+}
+
+void log_lost_add(uint64_t lines)
+{
+	state.lost += lines;
 }
 
 void log_set_process(const char *kind, unsigned number)
@@ -96,12 +98,13 @@ void log_set_process(const char *kind, unsigned number)
 
 void log_set_level(enum log_level level)
 {
-	state.level = level;
+	atomic_store_explicit(level_word, (int)level, memory_order_relaxed);
 }
 
 enum log_level log_get_level(void)
 {
-	return state.level;
+	return (enum log_level)atomic_load_explicit(level_word,
+						    memory_order_relaxed);
 }
 
 bool log_level_parse(struct tl_str s, enum log_level *level_r)
@@ -121,29 +124,21 @@ const char *log_level_name(enum log_level level)
 }
 
 /*
- * One write takes the whole line on a file and, up to PIPE_BUF, on a pipe.
- * What it does not take is sent after it; there is nobody to report to.
+ * There is nobody to report to when it is not taken.  An error that syslog or
+ * journald can not have is worth a try on stderr: somebody should act.
  */
-static void send_line(void)
+static void send_line(enum log_level level)
 {
-	const char *p = line.ptr;
-	size_t left = line.len;
+	struct log_sink plain = LOG_SINK_STDERR;
+	uint64_t before = state.lost, none = 0;
 
-	while (left > 0) {
-		ssize_t n = write(state.fd, p, left);
-		struct pollfd pfd = { .fd = state.fd, .events = POLLOUT };
-
-		if (n >= 0) {
-			p += n;
-			left -= (size_t)n;
-		} else if (errno == EAGAIN) {
-			/* Somebody made our stderr non-blocking. */
-			if (poll(&pfd, 1, STUCK_MS) == 0)
-				return;
-		} else if (errno != EINTR) {
-			return;
-		}
-	}
+	if (log_sink_put(&state.sink, level, tl_buf_str(&line), true,
+			 &state.lost) == 0)
+		state.lost++;
+	if (state.lost != before && level == LOG_LV_ERROR &&
+	    state.sink.kind != LOG_SINK_STREAM)
+		(void)log_sink_put(&plain, level, tl_buf_str(&line), false,
+				   &none);
 }
 
 static void begin_line(enum log_level level)
@@ -169,7 +164,7 @@ void log_write(enum log_level level, const char *fields, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (level > state.level)
+	if (level > log_get_level())
 		return;
 	va_start(ap, fmt);
 	n = vsnprintf(msg, sizeof(msg), fmt, ap);
@@ -186,7 +181,7 @@ void log_write(enum log_level level, const char *fields, const char *fmt, ...)
 		tl_buf_adds(&line, fields);
 	}
 	tl_buf_add(&line, "}\n", 2);
-	send_line();
+	send_line(level);
 	errno = saved;
 }
 
@@ -194,7 +189,7 @@ void log_members(enum log_level level, struct tl_str members)
 {
 	int saved = errno;
 
-	if (level > state.level)
+	if (level > log_get_level())
 		return;
 	begin_line(level);
 	if (members.len > 0) {
@@ -202,20 +197,20 @@ void log_members(enum log_level level, struct tl_str members)
 		tl_buf_add(&line, members.ptr, members.len);
 	}
 	tl_buf_add(&line, "}\n", 2);
-	send_line();
+	send_line(level);
 	errno = saved;
 }
 
-void log_lines(enum log_level level, struct tl_str lines)
+size_t log_lines(enum log_level level, struct tl_str lines)
 {
 	int saved = errno;
+	size_t n;
 
-	if (level > state.level)
-		return;
-	tl_buf_reset(&line);
-	tl_buf_add(&line, lines.ptr, lines.len);
-	send_line();
+	if (level > log_get_level())
+		return lines.len;
+	n = log_sink_put(&state.sink, level, lines, false, &state.lost);
 	errno = saved;
+	return n;
 }
 
 const char *log_process(void)

@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "http/evmem.h"
 #include "pg/pg.h"
+#include "proc/privileges.h"
 #include "proc/proc.h"
 #include "proc/title.h"
 #include "shm/shm.h"
@@ -206,6 +207,44 @@ static int to_background(void)
 	return fds[1];
 }
 
+/* What no single value shows.  Words on standard error: there is no log yet. */
+static bool checked(const struct conf *conf)
+{
+	struct tl_err err;
+
+	/* Else a start would wait for a server that no string like this can
+	 * name. */
+	if (pg_way_check(conf, &err) != TL_OK) {
+		fprintf(stderr, "tallyd: %s; see tallyd.conf(5)\n", err.text);
+		return false;
+	}
+	if (privileges_check(conf, &err) != TL_OK) {
+		fprintf(stderr, "tallyd: %s\n", err.text);
+		return false;
+	}
+	return true;
+}
+
+/* The account first: it has to open the log again. */
+static bool settle(struct options *o, const struct conf *conf)
+{
+	char *stays = NULL;
+	struct tl_err err;
+	bool ok;
+
+	ok = privileges_drop(conf, &stays, &err) == TL_OK &&
+	     (conf->log.file[0] == '\0' ||
+	      log_open(conf->log.file, &err) == TL_OK);
+	if (!ok)
+		fprintf(stderr, "tallyd: %s\n", err.text);
+	else if (stays != NULL)
+		log_warn("%s", stays);
+	tl_free(stays);
+	if (ok && o->daemonize)
+		leave_terminal(conf->log.file[0] == '\0');
+	return ok;
+}
+
 static int run(struct options *o)
 {
 	struct conf_source source = { .file = o->file,
@@ -213,38 +252,29 @@ static int run(struct options *o)
 				      .n_overrides = o->n_overrides,
 				      .env = (const char *const *)environ };
 	struct master_opts mo = { .source = &source, .started_fd = -1 };
+	int code = EXIT_CONFIG;
 	struct tl_err err;
-	int code;
 
 	if (conf_load(&source, &mo.conf, &err) != TL_OK) {
 		fprintf(stderr, "tallyd: %s\n", err.text);
 		return EXIT_CONFIG;
 	}
-	/* Else a start would wait for a server that no string like this can
-	 * name. */
-	if (pg_way_check(mo.conf, &err) != TL_OK) {
-		fprintf(stderr, "tallyd: %s; see tallyd.conf(5)\n", err.text);
-		conf_free(&mo.conf);
-		return EXIT_CONFIG;
-	}
+	if (!checked(mo.conf))
+		goto out;
 	if (o->test) {
 		code = test(mo.conf);
-		conf_free(&mo.conf);
-		return code;
+		goto out;
 	}
 	if (o->daemonize)
 		mo.started_fd = to_background();
 	log_set_level(mo.conf->log.level);
-	if (mo.conf->log.file[0] != '\0' &&
-	    log_open(mo.conf->log.file, &err) != TL_OK) {
-		fprintf(stderr, "tallyd: %s\n", err.text);
-		conf_free(&mo.conf);
-		return EXIT_CONFIG;
-	}
-	if (o->daemonize)
-		leave_terminal(mo.conf->log.file[0] == '\0');
+	if (!settle(o, mo.conf))
+		goto out;
+	source.env = (const char *const *)environ; /* HOME is another one */
 	code = master_run(&mo);
 	log_close();
+out:
+	conf_free(&mo.conf);
 	return code;
 }
 

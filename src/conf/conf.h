@@ -57,6 +57,8 @@ struct conf {
 		struct tally_cidr_list trusted_proxies;
 		char *instance; /* names the segment; default from state_dir */
 		char *state_dir; /* absolute */
+		char *user;	 /* who root becomes; "tallyd" */
+		char *group;	 /* empty: the user's */
 		bool reuseport;
 		uint32_t stop_timeout_ms;  /* longest TERM; 5000 */
 		uint32_t drain_timeout_ms; /* longest QUIT, reload; 30000 */
@@ -187,5 +189,7 @@ void conf_value(const struct conf *conf, size_t i, struct tl_buf *out);
 /* The same of model i of [cost.models]; NULL: there are no more. */
 const char *conf_model(const struct conf *conf, uint32_t i, struct tl_buf *out);
 struct conf_origin conf_origin(const struct conf *conf, size_t i);
+/* name: "server.user".  Given by somebody, be it with the default's value. */
+bool conf_is_set(const struct conf *conf, const char *name);
 
 #endif

@@ -66,6 +66,12 @@ const struct setting SETTINGS[] = {
 	STRING(server, instance, "", setting_check_instance,
 		"1 to 32 of A-Z a-z 0-9 _ -", RESTART,
 		"names the segment; empty derives it from server.state_dir"),
+	STRING(server, user, "tallyd", setting_check_user,
+		"name of an account", RESTART,
+		"who tallyd runs as when root starts it"),
+	STRING(server, group, "", setting_check_group,
+		"name of a group, or empty", RESTART,
+		"the group beside; when set, it may use tallyctl"),
 	BOOL(server, reuseport, "no", RESTART,
 		"one listening socket per worker instead of a shared one"),
 	U32(server, stop_timeout_ms, 5000, 100, 600000, RELOAD,
@@ -296,4 +302,13 @@ void conf_value(const struct conf *conf, size_t i, struct tl_buf *out)
 struct conf_origin conf_origin(const struct conf *conf, size_t i)
 {
 	return conf->origins[i];
+}
+
+bool conf_is_set(const struct conf *conf, const char *name)
+{
+	for (size_t i = 0; SETTINGS[i].section != NULL; i++)
+		if (strcmp(SETTINGS[i].name, name) == 0)
+			return conf->origins[i].from != CONF_FROM_DEFAULT;
+	tl_assert(!"a setting is asked for that there is not");
+	return false;
 }

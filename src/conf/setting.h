@@ -68,6 +68,7 @@ enum tl_status setting_check_instance(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_origin(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_hostaddr(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_user(struct tl_str s, struct tl_err *err);
+enum tl_status setting_check_group(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_brand(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_email(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_token(struct tl_str s, struct tl_err *err);

@@ -191,6 +191,11 @@ enum tl_status setting_check_user(struct tl_str s, struct tl_err *err)
 	return TL_OK;
 }
 
+enum tl_status setting_check_group(struct tl_str s, struct tl_err *err)
+{
+	return s.len == 0 ? TL_OK : setting_check_user(s, err);
+}
+
 enum tl_status setting_check_brand(struct tl_str s, struct tl_err *err)
 {
 	if (s.len == 0 || s.len > 32 || !all_of(s, ".-"))

@@ -8,10 +8,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "ctl/ctl.h"
 #include "pg/pg.h"
 #include "proc/master.h"
 #include "proc/pgembed.h"
+#include "proc/privileges.h"
 
 static const struct doc *text(struct tl_arena *a, const char *s)
 {
@@ -142,6 +144,15 @@ enum tl_status control_open(struct master *m, struct tl_err *err)
 				    .stop = on_stop,
 				    .arg = m };
 
-	return ctl_server_new(m->base, m->crew->conf->server.state_dir, &cb,
-			      &m->ctl, err);
+	const struct conf *conf = m->crew->conf;
+	enum tl_status st;
+	char *path;
+
+	st = ctl_server_new(m->base, conf->server.state_dir, &cb, &m->ctl, err);
+	if (st != TL_OK)
+		return st;
+	path = tl_asprintf("%s/" CTL_SOCKET_NAME, conf->server.state_dir);
+	st = privileges_share(conf, path, err);
+	tl_free(path);
+	return st;
 }

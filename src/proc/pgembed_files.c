@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "proc/privileges.h"
 
 #define BINARIES_DIR "/usr/lib/postgresql"
 
@@ -196,6 +197,7 @@ _Noreturn void pgembed_exec(const struct pgembed *pg, int data_fd, int in,
 	if (pg->drop && (setgroups(0, NULL) < 0 || setgid(pg->gid) < 0 ||
 			 setuid(pg->uid) < 0))
 		_exit(126);
+	privileges_none();
 	execve(argv[0], argv, env);
 	_exit(127);
 }
@@ -326,6 +328,25 @@ static enum tl_status write_access(const struct pgembed *pg, int data_fd,
 	return st;
 }
 
+/* A cluster that was given to another account still lets the old one in. */
+static enum tl_status renew_access(const struct pgembed *pg, const char *data,
+				   struct tl_err *err)
+{
+	char *path = tl_asprintf("%s/pg_ident.conf", data);
+	char *line = tl_asprintf("\ntallyd %s tallyd\n", pg->user);
+	enum tl_status st;
+	char *text = NULL;
+	size_t len;
+
+	st = tl_file_read(path, 65536, &text, &len, err);
+	if (st == TL_OK && strstr(text, line) == NULL)
+		st = write_access(pg, pg->data_fd, err);
+	tl_free(text);
+	tl_free(line);
+	tl_free(path);
+	return st;
+}
+
 /* A first start that was interrupted leaves half a cluster. */
 static enum tl_status remove_tree(const char *path, struct tl_err *err)
 {
@@ -389,6 +410,8 @@ enum tl_status pgembed_data_open(struct pgembed *pg, struct tl_err *err)
 		pg->data_fd = open(data, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (pg->data_fd < 0)
 			st = tl_err_sys(err, "open '%s'", data);
+		else
+			st = renew_access(pg, data, err);
 	}
 	tl_free(data);
 	return st;

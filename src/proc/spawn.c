@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proc/master.h"
+#include "proc/privileges.h"
 #include "proc/title.h"
 
 /* The master's handlers write into its own loop: none may run in a child. */
@@ -112,6 +113,7 @@ static _Noreturn void in_child(struct master *m, struct post *post,
 	int code;
 
 	spawn_reset_signals(m);
+	privileges_none();
 	title_set("tallyd: %s %u", p.kind->name, p.number);
 	if (p.kind->listens) {
 		p.n_listen_fds = listen_per_worker(crew->listens);

@@ -76,7 +76,8 @@ void doc_pool_array(struct doc_pool *p, struct doc *array, uint32_t n)
 {
 	array->n = n;
 	array->items = p->items; /* each item is a value: it fits */
-	p->items += n;
+	if (n > 0) /* without any there is no memory to move on in */
+		p->items += n;
 }
 
 void doc_pool_object(struct doc_pool *p, struct doc *object, uint32_t n)
@@ -85,7 +86,8 @@ void doc_pool_object(struct doc_pool *p, struct doc *object, uint32_t n)
 	p->left.members -= n;
 	object->n = n;
 	object->members = p->members;
-	p->members += n;
+	if (n > 0)
+		p->members += n;
 }
 
 /* ---- making one ---- */

@@ -3,7 +3,7 @@
  *
  * json-c 0.16, strict, still lets pass what RFC 8259 forbids or leaves open:
  * control characters in strings, lone surrogates (it writes U+FFFD), "1.",
- * NaN and Infinity, UTF-8 encoded surrogates; it cuts integers beyond 64
+ * "00", NaN and Infinity, UTF-8 encoded surrogates; it cuts integers beyond 64
  * bits to the largest and keeps the last of several members of one name.
  * The scan refuses all of these with their place, before anything is
  * allocated; json-c checks the grammar.  Repeated names show as a member
@@ -138,10 +138,13 @@ static enum tl_status scan_number(struct scan *s)
 
 	if (*s->at == '-')
 		s->at++;
-	if (s->at < s->end && *s->at == '0')
+	if (s->at < s->end && *s->at == '0') {
 		s->at++;
-	else if (!skip_digits(s))
+		if (s->at < s->end && is_digit(*s->at))
+			return refuse(s, "number begins with a zero");
+	} else if (!skip_digits(s)) {
 		return refuse(s, "number without digits");
+	}
 	if (s->at < s->end && *s->at == '.') {
 		whole = false;
 		s->at++;

@@ -233,15 +233,14 @@ static bool settle(struct options *o, const struct conf *conf)
 	bool ok;
 
 	ok = privileges_drop(conf, &stays, &err) == TL_OK &&
-	     (conf->log.file[0] == '\0' ||
-	      log_open(conf->log.file, &err) == TL_OK);
+	     conf_log_open(conf, &err) == TL_OK;
 	if (!ok)
 		fprintf(stderr, "tallyd: %s\n", err.text);
 	else if (stays != NULL)
 		log_warn("%s", stays);
 	tl_free(stays);
 	if (ok && o->daemonize)
-		leave_terminal(conf->log.file[0] == '\0');
+		leave_terminal(conf_log_is_stderr(conf));
 	return ok;
 }
 
@@ -267,6 +266,7 @@ static int run(struct options *o)
 	}
 	if (o->daemonize)
 		mo.started_fd = to_background();
+	log_share();
 	log_set_level(mo.conf->log.level);
 	if (!settle(o, mo.conf))
 		goto out;

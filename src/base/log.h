@@ -27,6 +27,8 @@ enum tl_status log_reopen(struct tl_err *err) TL_MUST_CHECK; /* same path */
  */
 enum tl_status log_open_target(const char *target, const char *socket,
 			       struct tl_err *err) TL_MUST_CHECK;
+/* 0 to 23 by syslog's names; -1: none of them. */
+int log_facility(struct tl_str name);
 void log_close(void);
 /* Once, by who forks the others: from then on log_set_level is for all. */
 void log_share(void);

@@ -56,8 +56,6 @@ void log_sink_close(struct log_sink *s); /* it is stderr then */
  */
 size_t log_sink_put(struct log_sink *s, enum log_level level, struct tl_str l,
 		    bool wait, uint64_t *lost);
-/* 0 to 23 by syslog's names; -1: none of them. */
-int log_facility(struct tl_str name);
 /* 3, 4, 6 or 7. */
 int log_severity(enum log_level level);
 

@@ -293,6 +293,12 @@ static bool power_of_two(struct loader *l, const char *key, uint32_t n,
 	return false;
 }
 
+static bool to_socket(const char *log_target)
+{
+	return strncmp(log_target, "syslog", 6) == 0 ||
+	       strcmp(log_target, "journald") == 0;
+}
+
 static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 {
 	const struct conf *c = l->conf;
@@ -305,6 +311,18 @@ static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 	if (!power_of_two(l, "decision_ring", c->shm.decision_ring, err) ||
 	    !power_of_two(l, "request_log", c->shm.request_log, err))
 		return TL_INVALID;
+	if (c->log.target[0] != '\0' && c->log.file[0] != '\0') {
+		(void)tl_err_set(err, TL_INVALID,
+				 "log.target says where lines go; remove one "
+				 "of them");
+		return disagree(l, "log", "file", err);
+	}
+	if (c->log.socket[0] != '\0' && !to_socket(c->log.target)) {
+		(void)tl_err_set(err, TL_INVALID,
+				 "log.target is neither syslog nor journald; "
+				 "set it or remove this");
+		return disagree(l, "log", "socket", err);
+	}
 	if (c->metering.flush_interval_max_ms < c->metering.flush_interval_ms) {
 		(void)tl_err_set(err, TL_INVALID,
 				 "%u is below metering.flush_interval_ms (%u); "
@@ -423,6 +441,20 @@ void conf_free(struct conf **conf)
 	tl_free((*conf)->file);
 	tl_free((*conf)->origins);
 	tl_freep(conf);
+}
+
+enum tl_status conf_log_open(const struct conf *conf, struct tl_err *err)
+{
+	return log_open_target(conf->log.file[0] != '\0' ? conf->log.file
+							 : conf->log.target,
+			       conf->log.socket, err);
+}
+
+bool conf_log_is_stderr(const struct conf *conf)
+{
+	return conf->log.file[0] == '\0' &&
+	       (conf->log.target[0] == '\0' ||
+		strcmp(conf->log.target, "stderr") == 0);
 }
 
 enum tl_status conf_check_reload(const struct conf *old,

@@ -30,6 +30,7 @@ enum conf_prepared {
 	CONF_PREPARED_ALWAYS,
 	CONF_PREPARED_NEVER
 };
+enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED };
 enum conf_task_audit { CONF_AUDIT_ALL, CONF_AUDIT_FAILURES };
 
 struct conf_strings {
@@ -71,8 +72,11 @@ struct conf {
 	} server;
 	struct {
 		enum log_level level;
-		char *file;  /* empty: stderr */
-		bool access; /* a line per request; default yes */
+		char *file;   /* empty: target says */
+		char *target; /* empty: file, or stderr; see conf_log_open */
+		char *socket; /* of syslog or journald; empty: the usual */
+		bool access;  /* a line per request; default yes */
+		enum conf_access_format access_format;
 	} log;
 	struct {
 		struct tally_cidr_list verify_allow;
@@ -189,6 +193,10 @@ void conf_value(const struct conf *conf, size_t i, struct tl_buf *out);
 /* The same of model i of [cost.models]; NULL: there are no more. */
 const char *conf_model(const struct conf *conf, uint32_t i, struct tl_buf *out);
 struct conf_origin conf_origin(const struct conf *conf, size_t i);
+/* Opens the log where the settings say; on failure it stays where it was. */
+enum tl_status conf_log_open(const struct conf *conf,
+			     struct tl_err *err) TL_MUST_CHECK;
+bool conf_log_is_stderr(const struct conf *conf);
 /* name: "server.user".  Given by somebody, be it with the default's value. */
 bool conf_is_set(const struct conf *conf, const char *name);
 

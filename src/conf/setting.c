@@ -16,6 +16,7 @@ static const char *const level_words[] = { "error", "warn", "info", "debug",
 static const char *const durability_words[] = { "interval", "strict", NULL };
 static const char *const meter_scope_words[] = { "billable", "all", NULL };
 static const char *const accepts_words[] = { "database", "disk", NULL };
+static const char *const access_words[] = { "json", "combined", NULL };
 static const char *const audit_words[] = { "all", "failures", NULL };
 static const char *const prepared_words[] = { "auto", "always", "never", NULL };
 static const char *const outage_words[] = { "refuse", "open", NULL };
@@ -99,7 +100,15 @@ const struct setting SETTINGS[] = {
 	STRING(log, file, "", setting_check_path,
 		"absolute path, or empty for stderr", RESTART,
 		"where log lines go"),
+	STRING(log, target, "", setting_check_log_target,
+		"stderr, file:/path, syslog, syslog:FACILITY or journald",
+		RESTART, "where log lines go; empty is log.file"),
+	STRING(log, socket, "", setting_check_path,
+		"absolute path, or empty for the usual one", RESTART,
+		"socket of syslog or journald"),
 	BOOL(log, access, "yes", RELOAD, "a line per request"),
+	WORDS(log, access_format, "json", access_words, "json or combined",
+		RELOAD, "form of these lines"),
 
 	CIDRS(gate, verify_allow, "127.0.0.0/8, ::1", RELOAD,
 		"who may ask /api/verify without a key of scope tally.verify"),

@@ -63,6 +63,7 @@ void setting_free(const struct setting *s, struct conf *conf);
 /* Checks of single values; setting_check.c. */
 enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_path(struct tl_str s, struct tl_err *err);
+enum tl_status setting_check_log_target(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_instance(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_origin(struct tl_str s, struct tl_err *err);

@@ -7,6 +7,7 @@
 
 #include <sys/un.h>
 
+#include "base/log.h"
 #include "tally/addr.h"
 
 #define LISTEN_FORMS "give ADDR:PORT, [ADDR]:PORT or unix:/path"
@@ -44,6 +45,26 @@ enum tl_status setting_check_path(struct tl_str s, struct tl_err *err)
 	if (s.len > 0 && s.ptr[0] != '/')
 		return refuse(err, s, "is not absolute; begin it with '/'");
 	return TL_OK;
+}
+
+enum tl_status setting_check_log_target(struct tl_str s, struct tl_err *err)
+{
+	struct tl_str file = TL_STR("file:"), syslog = TL_STR("syslog:");
+
+	if (s.len == 0 || tl_str_eq(s, TL_STR("stderr")) ||
+	    tl_str_eq(s, TL_STR("syslog")) || tl_str_eq(s, TL_STR("journald")))
+		return TL_OK;
+	if (starts(s, file) && s.len > file.len)
+		return setting_check_path(behind(s, file.len), err);
+	if (starts(s, syslog) && log_facility(behind(s, syslog.len)) >= 0)
+		return TL_OK;
+	if (starts(s, syslog))
+		return refuse(err, s,
+			      "names no facility; give daemon, user, local0 to "
+			      "local7 or another one of syslog(3)");
+	return refuse(err, s,
+		      "is no target; give stderr, file:/path, syslog, "
+		      "syslog:FACILITY or journald");
 }
 
 enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err)

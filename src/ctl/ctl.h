@@ -120,6 +120,9 @@ struct ctl_callbacks {
 	 * the client that the daemon is gone.
 	 */
 	ctl_fn stop;
+	/* args: level (word, may be absent).  {"level":"debug","configured":
+	 * "info"}, after the change. */
+	ctl_fn log_level;
 	void *arg;
 };
 

@@ -27,6 +27,11 @@ static const struct ctl_arg top_args[] = {
 	{ "once", CTL_ARG_FLAG, NULL, false, "one, and no screen of its own" },
 	{ 0 },
 };
+static const struct ctl_arg log_level_args[] = {
+	{ "level", CTL_ARG_OPTIONAL, "LEVEL", false,
+	  "error, warn, info or debug; default: show it" },
+	{ 0 },
+};
 static const struct ctl_arg config_check_args[] = {
 	{ "file", CTL_ARG_OPTIONAL, "FILE", false,
 	  "default: what the daemon would read" },
@@ -290,6 +295,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "reload", NULL, "read the configuration again", CTL_DAEMON, true },
 	{ "stop", stop_args, "stop the daemon and wait until it is gone",
 	  CTL_DAEMON, true },
+	{ "log level", log_level_args,
+	  "which lines are written, until the next reload", CTL_DAEMON, true },
 	{ "config check", config_check_args, "is a configuration valid?",
 	  CTL_SETTINGS, false },
 	{ "config dump", config_dump_args, "every setting as it is in force",

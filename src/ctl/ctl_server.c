@@ -152,6 +152,7 @@ static ctl_fn callback_of(const struct ctl_server *s,
 		{ "database", s->cb.database },
 		{ "reload", s->cb.reload },
 		{ "stop", s->cb.stop },
+		{ "log level", s->cb.log_level },
 	};
 
 	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {

@@ -4,9 +4,11 @@
  * {"time":"…","level":"info","process":"worker/0","pid":7,"msg":"request",
  *  "request_id":"…","method":"GET","path":"/api/gate","status":200,
  *  "duration_us":41,"user_id":"…","key_id":"…"}.  A stream's line comes when
- * it has ended, with "bytes" and "closed".  Never a key, never the query (it
- * may hold one).  Lines are kept for at most 100 ms; a worker that
- * is killed loses those, one that ends writes them.
+ * it has ended, with "bytes" and "closed".  Or the combined format of Apache
+ * (combined.c).  Never a key, never the query (it may hold one).  Lines are
+ * kept for at most 100 ms; a worker that is killed loses those, one that ends
+ * writes them.  What the log's target has no room for is tried again, and
+ * lost when there is too much of it: a request never waits for it.
  */
 #include <unistd.h>
 
@@ -17,9 +19,11 @@
 
 #define KEEP_MS     100
 #define FLUSH_BYTES 49152
+#define KEPT_MAX    ((size_t)1 << 20) /* for a target without room */
 
 struct http_accesslog {
 	struct tl_buf lines;
+	size_t full_bytes; /* so many before the next try by number */
 	struct event *timer;
 	bool armed;
 	int64_t second;             /* of `when` */
@@ -28,12 +32,27 @@ struct http_accesslog {
 	struct tl_buf fixed; /* level, process, pid, msg */
 };
 
+static void arm(struct http_accesslog *a)
+{
+	static const struct timeval keep = { 0, KEEP_MS * 1000 };
+
+	if (a->armed)
+		return;
+	a->armed = true;
+	event_add(a->timer, &keep);
+}
+
 static void flush(struct http_accesslog *a)
 {
-	if (a->lines.len == 0)
-		return;
-	log_lines(LOG_LV_INFO, tl_buf_str(&a->lines));
-	tl_buf_reset(&a->lines);
+	struct tl_buf *b = &a->lines;
+	size_t n = log_lines(LOG_LV_INFO, tl_buf_str(b));
+
+	if (n < b->len && n > 0)
+		memmove(b->ptr, b->ptr + n, b->len - n);
+	b->len -= n;
+	a->full_bytes = b->len + FLUSH_BYTES;
+	if (b->len > 0)
+		arm(a);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -67,7 +86,7 @@ static void put_time(struct http_accesslog *a, int64_t wall_us)
 	http_put(b, fraction, 8);
 }
 
-static const char *method_name(unsigned method)
+const char *http_method_name(unsigned method)
 {
 	switch (method) {
 	case HTTP_GET:
@@ -107,12 +126,11 @@ static void put_stream(struct tl_buf *b, const struct http_log_line *l)
 	HTTP_PUT(b, "\"");
 }
 
-void http_accesslog_put(struct http *h, const struct http_log_line *l)
+static void put_json(struct http *h, const struct http_log_line *l)
 {
-	static const struct timeval keep = { 0, KEEP_MS * 1000 };
 	struct http_accesslog *a = h->accesslog;
 	struct tl_buf *b = &a->lines;
-	const char *method = method_name(l->method);
+	const char *method = http_method_name(l->method);
 
 	put_time(a, http_wall_us(h, l->end_mono_ns));
 	http_put(b, a->fixed.ptr, a->fixed.len);
@@ -130,22 +148,37 @@ void http_accesslog_put(struct http *h, const struct http_log_line *l)
 	if (l->closed != NULL)
 		put_stream(b, l);
 	HTTP_PUT(b, "}\n");
-	if (b->len >= FLUSH_BYTES) {
-		flush(a);
-	} else if (!a->armed) {
-		a->armed = true;
-		event_add(a->timer, &keep);
+}
+
+void http_accesslog_put(struct http *h, const struct http_log_line *l)
+{
+	struct http_accesslog *a = h->accesslog;
+
+	if (log_get_level() < LOG_LV_INFO)
+		return;
+	if (a->lines.len >= KEPT_MAX) {
+		log_lost_add(1);
+		return;
 	}
+	if (h->conf->log.access_format == CONF_ACCESS_COMBINED)
+		http_combined_put(h, l, &a->lines);
+	else
+		put_json(h, l);
+	if (a->lines.len >= a->full_bytes)
+		flush(a);
+	else
+		arm(a);
 }
 
 void http_accesslog_init(struct http *h)
 {
 	struct http_accesslog *a;
 
-	if (!h->conf->log.access || log_get_level() < LOG_LV_INFO)
+	if (!h->conf->log.access)
 		return;
 	a = tl_alloc(sizeof(*a));
 	a->second = -1;
+	a->full_bytes = FLUSH_BYTES;
 	tl_buf_init(&a->lines);
 	tl_buf_init(&a->fixed);
 	tl_buf_adds(&a->fixed, "\",\"level\":\"info\",\"process\":");

@@ -277,10 +277,23 @@ struct http_log_line {
 	unsigned status;
 	uint64_t start_mono_ns, end_mono_ns;
 	const struct tl_uuid *user_id, *key_id; /* user_id NULL: nobody */
-	uint64_t bytes; /* of a stream, */
-	const char *closed; /* and why it has ended; NULL: no stream */
+	uint64_t bytes; /* of the body */
+	const char *closed; /* why a stream has ended; NULL: no stream */
+	/* for the combined format */
+	struct tally_addr client;
+	unsigned minor;        /* of HTTP/1.x */
+	struct tl_str target;  /* as it was sent, without the query */
+	struct tl_str referer, agent; /* {NULL,0}: not sent */
 };
 void http_accesslog_put(struct http *h, const struct http_log_line *line);
+const char *http_method_name(unsigned method);
+
+/* combined.c */
+void http_combined_put(const struct http *h, const struct http_log_line *line,
+		       struct tl_buf *b);
+/* As Apache does it: what is printable ASCII stays, '"' and '\\' get a
+ * backslash, the rest is \n, \t and so on, or \xhh. */
+void http_combined_escape(struct tl_str s, struct tl_buf *b);
 
 /* sse.c */
 void http_sse_stop(struct http *h);

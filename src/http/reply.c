@@ -221,20 +221,40 @@ static void settle(struct req *req, uint64_t end_ns)
 		http_conn_answered(p->conn, end_ns / TL_NS_PER_MS);
 }
 
+static size_t body_bytes(const struct req *req)
+{
+	const struct http_req_priv *p = req->priv;
+
+	return req->method == HTTP_HEAD || has_no_body(p->status)
+		       ? 0
+		       : p->reply_body.len;
+}
+
 static void log_line(struct req *req, uint64_t end_ns)
 {
+	bool combined =
+		req->http->conf->log.access_format == CONF_ACCESS_COMBINED;
 	bool known = req->d_valid && req->d.have_key;
+	struct tl_str none = { NULL, 0 };
 
-	http_accesslog_put(req->http,
-			   &(struct http_log_line){
-				   .request_id = req->request_id,
-				   .method = req->method,
-				   .path = req->path,
-				   .status = req->priv->status,
-				   .start_mono_ns = req->start_mono_ns,
-				   .end_mono_ns = end_ns,
-				   .user_id = known ? &req->d.user_id : NULL,
-				   .key_id = &req->d.key_id });
+	http_accesslog_put(
+		req->http,
+		&(struct http_log_line){
+			.request_id = req->request_id,
+			.method = req->method,
+			.path = req->path,
+			.status = req->priv->status,
+			.start_mono_ns = req->start_mono_ns,
+			.end_mono_ns = end_ns,
+			.user_id = known ? &req->d.user_id : NULL,
+			.key_id = &req->d.key_id,
+			.bytes = body_bytes(req),
+			.client = req->client,
+			.minor = (unsigned)req->ev->minor,
+			.target = req->priv->g.path,
+			.referer = combined ? req_header(req, "Referer") : none,
+			.agent = combined ? req_header(req, "User-Agent")
+					  : none });
 }
 
 /* The last look at the request: its strings die with evhttp's half. */

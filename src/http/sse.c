@@ -24,12 +24,14 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 
 #include "base/log.h"
 #include "http/http_internal.h"
 
 #define HEARTBEATS_MS  500
 #define READY_MAX      64
+#define SHOWN_MAX      256   /* bytes of a header in the log */
 #define SOCKET_BYTES   32768 /* the kernel doubles it */
 #define UNACKED_MAX_MS 60000 /* a client that is gone without a word */
 
@@ -48,7 +50,9 @@ struct sse {
 	struct tl_buf waiting; /* of it `sent` bytes are sent */
 	size_t sent;
 	uint64_t start_mono_ns, last_mono_ms, bytes;
-	char *path;
+	char *path, *referer, *agent; /* for its line in the log */
+	struct tally_addr client;
+	unsigned minor;
 	struct tl_uuid user_id, key_id;
 	bool have_key, ended;
 	uint8_t request_id_len;
@@ -241,7 +245,12 @@ static void log_end(struct http *h, const struct sse *s)
 			   .user_id = s->have_key ? &s->user_id : NULL,
 			   .key_id = &s->key_id,
 			   .bytes = s->bytes,
-			   .closed = sse_why_name(s->why) });
+			   .closed = sse_why_name(s->why),
+			   .client = s->client,
+			   .minor = s->minor,
+			   .target = tl_str_c(s->path),
+			   .referer = tl_str_c(s->referer),
+			   .agent = tl_str_c(s->agent) });
 }
 
 static void stream_free(struct http_sse *x, struct sse *s)
@@ -251,6 +260,8 @@ static void stream_free(struct http_sse *x, struct sse *s)
 	tl_list_unlink(&s->link);
 	tl_buf_deinit(&s->waiting);
 	tl_free(s->path);
+	tl_free(s->referer);
+	tl_free(s->agent);
 	tl_free(s);
 	if (--x->n == 0)
 		event_del(x->timer);
@@ -455,6 +466,17 @@ static bool may_open(struct req *req)
 	return false;
 }
 
+/* A stream lives long: what a client says of itself may not take much. */
+static char *shown_header(struct req *req, const char *name)
+{
+	struct tl_str v = req_header(req, name);
+
+	if (v.ptr == NULL ||
+	    req->http->conf->log.access_format != CONF_ACCESS_COMBINED)
+		return NULL;
+	return tl_strndup(v.ptr, v.len < SHOWN_MAX ? v.len : SHOWN_MAX);
+}
+
 static struct sse *stream_new(struct req *req)
 {
 	struct sse *s = tl_alloc(sizeof(*s));
@@ -463,6 +485,10 @@ static struct sse *stream_new(struct req *req)
 	s->ev = req->ev;
 	s->start_mono_ns = req->start_mono_ns;
 	s->path = tl_strndup(req->path.ptr, req->path.len);
+	s->referer = shown_header(req, "Referer");
+	s->agent = shown_header(req, "User-Agent");
+	s->client = req->client;
+	s->minor = (unsigned)req->ev->minor;
 	s->have_key = req->d_valid && req->d.have_key;
 	if (s->have_key) {
 		s->user_id = req->d.user_id;

@@ -17,6 +17,7 @@
 #include "loop/co.h"
 #include "proc/backoff.h"
 #include "proc/proc.h"
+#include "shm/metrics.h"
 
 /* Usage that could not be delivered stays in the segment, so a flusher gets
  * time for a large backlog; a second signal of the operator cuts it short. */
@@ -118,6 +119,11 @@ static void on_reopen(evutil_socket_t sig, short what, void *arg)
 		log_error("%s; keeping the old log file", err.text);
 }
 
+static void count_lost_lines(struct proc *p)
+{
+	shm_count(p->shm, SHM_C_LOG_LINES_LOST, log_lost_take());
+}
+
 static void on_beat(evutil_socket_t fd, short what, void *arg)
 {
 	struct proc *p = arg;
@@ -125,6 +131,7 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	shm_slot_beat(p->shm);
+	count_lost_lines(p);
 }
 
 static struct event *watch(struct proc *p, int sig, event_callback_fn fn)
@@ -205,6 +212,7 @@ int proc_fail(struct proc *p, const char *why)
 int proc_child_run(struct proc *p)
 {
 	event_base_dispatch(p->base);
+	count_lost_lines(p);
 	return child.code;
 }
 

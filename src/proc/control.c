@@ -118,6 +118,34 @@ static void on_stop(void *arg, struct ctl_call *call)
 	event_base_loopbreak(m->base);
 }
 
+/* For all processes, those that live and those to come. */
+static void on_log_level(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	struct tl_arena *a = ctl_call_arena(call);
+	struct tl_str word = ctl_text(ctl_call_args(call), "level");
+	enum log_level was = log_get_level(), level = was;
+	struct doc *d = doc_object(a);
+	struct tl_err err;
+
+	if (word.ptr != NULL && !log_level_parse(word, &level)) {
+		tl_err_set(&err, TL_INVALID,
+			   "'%.*s' is no level; give error, warn, info or "
+			   "debug",
+			   (int)word.len, word.ptr);
+		ctl_refuse(call, &err);
+		return;
+	}
+	log_set_level(level);
+	if (level != was)
+		log_info("log level is %s now, it was %s",
+			 log_level_name(level), log_level_name(was));
+	doc_set(a, d, "level", text(a, log_level_name(level)));
+	doc_set(a, d, "configured",
+		text(a, log_level_name(m->crew->conf->log.level)));
+	ctl_answer(call, d);
+}
+
 void control_reloaded(struct master *m, const struct tl_err *err)
 {
 	struct ctl_call *call = m->reload_call;
@@ -142,6 +170,7 @@ enum tl_status control_open(struct master *m, struct tl_err *err)
 				    .database = on_database,
 				    .reload = on_reload,
 				    .stop = on_stop,
+				    .log_level = on_log_level,
 				    .arg = m };
 
 	const struct conf *conf = m->crew->conf;

@@ -145,6 +145,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	if (m->shm == NULL || m->shm->my_metrics == NULL)
 		return;
 	shm_slot_beat(m->shm);
+	shm_count(m->shm, SHM_C_LOG_LINES_LOST, log_lost_take());
 	children_watch(m);
 	moved = shm_clock_adjust(m->shm, false, &step_us);
 	if (!moved && !m->clock_warned)

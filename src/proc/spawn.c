@@ -80,16 +80,15 @@ static void keep_descriptors(const struct master *m, const struct proc *p)
 	tl_free(keep);
 }
 
-/* The log's own descriptor is not in the list: it is opened anew. */
+/* The log's own descriptor is not in the list: it is opened anew.  Its level
+ * is the master's, who may have been told another one than the file's. */
 static void log_again(const struct conf *conf, const struct proc *p)
 {
 	struct tl_err err;
 
-	if (conf->log.file[0] != '\0' &&
-	    log_open(conf->log.file, &err) != TL_OK)
+	if (conf_log_open(conf, &err) != TL_OK)
 		log_error("%s; logging to stderr", err.text);
 	log_set_process(p->kind->name, p->number);
-	log_set_level(conf->log.level);
 }
 
 static _Noreturn void in_child(struct master *m, struct post *post,

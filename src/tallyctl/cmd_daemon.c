@@ -1,5 +1,6 @@
 /*
- * cmd_daemon.c - reload, stop, database: what goes over the control socket.
+ * cmd_daemon.c - reload, stop, log level, database: what goes over the control
+ * socket.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -126,5 +127,30 @@ enum exit_status cmd_database(struct tallyctl *t)
 		print_json(result);
 	else
 		(void)puts(url->str.ptr);
+	return EXIT_OK;
+}
+
+enum exit_status cmd_log_level(struct tallyctl *t)
+{
+	const struct doc *result, *level;
+	struct ctl_client *c = NULL;
+	struct tl_err err;
+	enum tl_status st;
+
+	st = ctl_client_open(t->conf->server.state_dir, ASK_MS, &c, &err);
+	if (st == TL_OK)
+		st = ctl_client_call(c, "log level", t->args, ASK_MS, t->arena,
+				     &result, &err);
+	ctl_client_free(&c);
+	if (st != TL_OK)
+		return complain_daemon(st, &err);
+	level = doc_get(result, "level");
+	if (level == NULL || level->type != DOC_STR)
+		return complain(EXIT_FAILED,
+				"the daemon's answer has no level");
+	if (t->json)
+		print_json(result);
+	else
+		(void)puts(level->str.ptr);
 	return EXIT_OK;
 }

@@ -26,6 +26,7 @@ static const struct {
 	{ "tail", cmd_tail },
 	{ "reload", cmd_reload },
 	{ "stop", cmd_stop },
+	{ "log level", cmd_log_level },
 	{ "config check", cmd_config_check },
 	{ "config dump", cmd_config_dump },
 	{ "bench", cmd_bench },

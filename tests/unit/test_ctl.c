@@ -81,6 +81,7 @@ static void daemon_main(int ready_fd)
 					  .database = on_status,
 					  .reload = on_reload,
 					  .stop = on_stop,
+					  .log_level = on_status,
 					  .arg = who };
 	struct ctl_server *s;
 

@@ -138,6 +138,8 @@ static const struct row rows[] = {
 	  "Tasks that ended without success." },
 	{ SHM_C_TASKS_STALE, "tallyd_task_results_stale_total", NULL,
 	  "Results of attempts that did not count any more." },
+	{ SHM_C_LOG_LINES_LOST, "tallyd_log_lines_lost_total", NULL,
+	  "Lines that the target of the log did not take." },
 	{ SHM_C_WEBHOOKS_DELIVERED, "tallyd_webhook_calls_total",
 	  "outcome=\"delivered\"",
 	  "Calls of webhooks, by outcome; again: there will be another." },

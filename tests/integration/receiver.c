@@ -92,7 +92,9 @@ static void answer(struct receiver *r, int fd, char *buf, char *body)
 	header(buf, "webhook-id", c->id, sizeof(c->id));
 	header(buf, "webhook-timestamp", c->timestamp, sizeof(c->timestamp));
 	header(buf, "webhook-signature", c->signature, sizeof(c->signature));
-	(void)sscanf(buf, "POST %63s", c->path);
+	(void)sscanf(buf, "%*s %63s", c->path);
+	(void)snprintf(c->head, sizeof(c->head), "%.*s", (int)(body - buf),
+		       buf);
 	(void)snprintf(c->body, sizeof(c->body), "%s", body);
 	c->status = choose(r, number);
 	test_sleep_ms(atomic_load(&r->delay_ms));

@@ -1,5 +1,6 @@
 /*
- * receiver.h - somebody whom webhooks are sent to, for tests.
+ * receiver.h - somebody whom webhooks are sent to, or the application behind a
+ * proxy, for tests.
  *
  * A process of its own with a thread for each call, so that calls overlap as
  * they come; what it saw and how it answers lie in shared memory.
@@ -17,6 +18,7 @@ struct receiver_call {
 	_Atomic bool whole; /* the rest is written */
 	int status;         /* that it was answered with */
 	char path[64], id[80], timestamp[32], signature[256];
+	char head[4096]; /* as it came */
 	char body[2048];
 };
 struct receiver {

@@ -76,6 +76,16 @@ void reply_deinit(struct reply *r)
 	r->head[0] = '\0';
 }
 
+static bool bind_source(int fd, const char *source)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+
+	if (source == NULL)
+		return true;
+	inet_pton(AF_INET, source, &sin.sin_addr);
+	return bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0;
+}
+
 bool client_connect(struct client *c)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
@@ -91,7 +101,8 @@ bool client_connect(struct client *c)
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(c->fd, (struct sockaddr *)&sin, sizeof(sin)) != 0) {
+	if (!bind_source(c->fd, c->source) ||
+	    connect(c->fd, (struct sockaddr *)&sin, sizeof(sin)) != 0) {
 		client_close(c);
 		return false;
 	}

@@ -20,7 +20,8 @@ struct json_object;
 #define CLIENT_TIMEOUT_S 20
 
 struct client {
-	const char *host; /* NULL: 127.0.0.1 */
+	const char *host;   /* NULL: 127.0.0.1 */
+	const char *source; /* its own address; NULL: as the system chooses */
 	uint16_t port;
 	int fd;
 	bool msgpack; /* client_call sends and asks for MessagePack */

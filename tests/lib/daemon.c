@@ -26,9 +26,9 @@
 #include "lib/sql.h"
 #include "lib/world.h"
 
-/* Free now; nobody else of this machine's tests asks for it in the moment
+/* Nobody else of this machine's tests asks for it in the moment
  * until the daemon listens, since the kernel hands ports out in turn. */
-static uint16_t free_port(void)
+uint16_t daemon_free_port(void)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET };
 	socklen_t len = sizeof(sin);
@@ -121,7 +121,7 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	char name[64];
 
 	made++;
-	d->port = free_port();
+	d->port = daemon_free_port();
 	snprintf(name, sizeof(name), "s%ld-%u", (long)getpid(), made);
 	d->state_dir = world_path(name);
 	if (mkdir(d->state_dir, 0755) != 0)

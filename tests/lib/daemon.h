@@ -29,6 +29,9 @@ struct daemon {
 
 #define DAEMON_MAX_CHILDREN 64
 
+/* Of 127.0.0.1, and free now. */
+uint16_t daemon_free_port(void);
+
 /*
  * A fresh database in the server (NULL: the embedded PostgreSQL), demo data
  * seeded, then the settings "section.key=value" up to NULL on top.  _new

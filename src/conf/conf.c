@@ -299,6 +299,31 @@ static bool to_socket(const char *log_target)
 	       strcmp(log_target, "journald") == 0;
 }
 
+static enum tl_status check_tls(struct loader *l, struct tl_err *err)
+{
+	const struct conf *c = l->conf;
+	bool listens = false;
+
+	for (size_t i = 0; i < c->server.listen.n; i++)
+		listens |= strncmp(c->server.listen.items[i], "tls:", 4) == 0;
+	if (listens && c->tls.certificates.n == 0) {
+		(void)tl_err_set(err, TL_INVALID,
+				 "it has a tls: address, which needs a "
+				 "certificate and a key; name their files in "
+				 "tls.certificates");
+		return disagree(l, "server", "listen", err);
+	}
+	if (c->tls.client_certificates != CONF_CLIENT_OFF &&
+	    c->tls.client_ca[0] == '\0') {
+		(void)tl_err_set(err, TL_INVALID,
+				 "it needs the authorities that clients' "
+				 "certificates are of; name their file in "
+				 "tls.client_ca");
+		return disagree(l, "tls", "client_certificates", err);
+	}
+	return TL_OK;
+}
+
 static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 {
 	const struct conf *c = l->conf;
@@ -343,7 +368,7 @@ static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 				 "the same database; set that or remove this");
 		return disagree(l, "database", "direct_url", err);
 	}
-	return TL_OK;
+	return check_tls(l, err);
 }
 
 /*

@@ -33,6 +33,13 @@ enum conf_prepared {
 enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED };
 enum conf_task_audit { CONF_AUDIT_ALL, CONF_AUDIT_FAILURES };
 
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_client_certificates {
+	CONF_CLIENT_OFF,
+	CONF_CLIENT_OPTIONAL,
+	CONF_CLIENT_REQUIRED
+};
+
 struct conf_strings {
 	char **items;
 	size_t n;
@@ -53,7 +60,7 @@ struct conf {
 	struct conf_origin *origins; /* see conf_origin() */
 	char *file; /* absolute path it came from, NULL without file */
 	struct {
-		struct conf_strings listen; /* "127.0.0.1:3001" "unix:/p" */
+		struct conf_strings listen; /* "127.0.0.1:3001" "unix:/p" "tls:*:443" */
 		uint32_t workers;	    /* default: CPUs online */
 		struct tally_cidr_list trusted_proxies;
 		char *instance; /* names the segment; default from state_dir */
@@ -78,6 +85,16 @@ struct conf {
 		bool access;  /* a line per request; default yes */
 		enum conf_access_format access_format;
 	} log;
+	struct {
+		struct conf_strings certificates; /* "CERT KEY", or one file */
+		enum conf_tls_version min_version;
+		char *ciphers;	    /* of TLS 1.2 */
+		char *ciphersuites; /* of TLS 1.3 */
+		enum conf_client_certificates client_certificates;
+		char *client_ca; /* empty: none */
+		uint32_t hsts_max_age_s;       /* 0: no such header */
+		uint32_t handshake_timeout_ms; /* 10000 */
+	} tls;
 	struct {
 		struct tally_cidr_list verify_allow;
 	} gate;

@@ -21,6 +21,10 @@ static const char *const audit_words[] = { "all", "failures", NULL };
 static const char *const prepared_words[] = { "auto", "always", "never", NULL };
 static const char *const outage_words[] = { "refuse", "open", NULL };
 
+static const char *const tls_words[] = { "1.2", "1.3", NULL };
+static const char *const client_words[] = { "off", "optional", "required",
+					    NULL };
+
 #define RELOAD  true
 #define RESTART false
 
@@ -52,7 +56,8 @@ static const char *const outage_words[] = { "refuse", "open", NULL };
 /* clang-format off */
 const struct setting SETTINGS[] = {
 	STRINGS(server, listen, "127.0.0.1:3001", setting_check_listen,
-		"ADDR:PORT, [ADDR]:PORT or unix:/path", RESTART,
+		"ADDR:PORT, [ADDR]:PORT, tls: and one of these, or unix:/path",
+		RESTART,
 		"where HTTP is served; several are separated by commas",
 		false),
 	ROW(server, workers, SETTING_CPUS, "auto", RELOAD,
@@ -109,6 +114,31 @@ const struct setting SETTINGS[] = {
 	BOOL(log, access, "yes", RELOAD, "a line per request"),
 	WORDS(log, access_format, "json", access_words, "json or combined",
 		RELOAD, "form of these lines"),
+
+	STRINGS(tls, certificates, "", setting_check_pair,
+		"pairs of absolute paths: CERTIFICATE KEY", RELOAD,
+		"what tls: listeners show; the first pair where no name fits",
+		false),
+	WORDS(tls, min_version, "1.2", tls_words, "1.2 or 1.3", RELOAD,
+		"the oldest version of TLS that is spoken"),
+	ROW(tls, ciphers, SETTING_STRING, "ECDHE+AESGCM:ECDHE+CHACHA20",
+		RELOAD, "ciphers of TLS 1.2, best first", AT(tls.ciphers),
+		.range = "cipher list of OpenSSL"),
+	ROW(tls, ciphersuites, SETTING_STRING,
+		"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:"
+		"TLS_CHACHA20_POLY1305_SHA256",
+		RELOAD, "cipher suites of TLS 1.3, best first",
+		AT(tls.ciphersuites), .range = "names, with colons between"),
+	WORDS(tls, client_certificates, "off", client_words,
+		"off, optional or required", RELOAD,
+		"whether clients show a certificate of tls.client_ca"),
+	STRING(tls, client_ca, "", setting_check_path,
+		"absolute path, or empty for none", RELOAD,
+		"who has signed the certificates of clients, as PEM"),
+	U32(tls, hsts_max_age_s, 0, 0, 63072000, RELOAD,
+		"how long browsers insist on TLS; 0 does not tell them"),
+	U32(tls, handshake_timeout_ms, 10000, 100, 600000, RELOAD,
+		"longest from a connection to the end of its handshake"),
 
 	CIDRS(gate, verify_allow, "127.0.0.0/8, ::1", RELOAD,
 		"who may ask /api/verify without a key of scope tally.verify"),

@@ -46,7 +46,7 @@ struct setting {
 };
 
 extern const struct setting SETTINGS[]; /* ends with .section NULL */
-#define SETTINGS_MAX 96                 /* at least as many as there are */
+#define SETTINGS_MAX 128                /* at least as many as there are */
 
 const struct setting *setting_find(struct tl_str section, struct tl_str key);
 bool setting_section_known(struct tl_str section);
@@ -62,6 +62,7 @@ void setting_free(const struct setting *s, struct conf *conf);
 
 /* Checks of single values; setting_check.c. */
 enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err);
+enum tl_status setting_check_pair(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_path(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_log_target(struct tl_str s, struct tl_err *err);
 enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err);

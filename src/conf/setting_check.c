@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "tally/addr.h"
 
-#define LISTEN_FORMS "give ADDR:PORT, [ADDR]:PORT or unix:/path"
+#define LISTEN_FORMS                                                           \
+	"give ADDR:PORT, [ADDR]:PORT, tls: and one of these, or unix:/path"
 
 static bool all_of(struct tl_str s, const char *more)
 {
@@ -65,6 +66,27 @@ enum tl_status setting_check_log_target(struct tl_str s, struct tl_err *err)
 	return refuse(err, s,
 		      "is no target; give stderr, file:/path, syslog, "
 		      "syslog:FACILITY or journald");
+}
+
+/* "/path/cert.pem /path/key.pem", or one path of a file with both. */
+enum tl_status setting_check_pair(struct tl_str s, struct tl_err *err)
+{
+	struct tl_str rest = s, path;
+	unsigned n = 0;
+
+	while (tl_str_split(&rest, ' ', &path)) {
+		if (path.len == 0)
+			continue;
+		if (path.ptr[0] != '/')
+			return refuse(err, path,
+				      "is not absolute; begin it with '/'");
+		n++;
+	}
+	if (n > 2)
+		return refuse(err, s,
+			      "has more than two paths; separate pairs of "
+			      "certificate and key by commas");
+	return TL_OK;
 }
 
 enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err)
@@ -122,9 +144,7 @@ enum tl_status setting_check_listen(struct tl_str s, struct tl_err *err)
 	if (starts(s, TL_STR("unix:")))
 		return check_unix(s, err);
 	if (starts(s, TL_STR("tls:")))
-		return refuse(err, s,
-			      "asks for TLS, which this release cannot "
-			      "serve; put a TLS proxy in front");
+		s = behind(s, sizeof("tls:") - 1);
 	return check_addr_port(s, LISTEN_FORMS, err);
 }
 

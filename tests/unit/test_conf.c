@@ -232,8 +232,24 @@ static const struct {
 	{ "[server]\nlisten =\n", "tallyd.conf:2: server.listen: it is empty; "
 				  "give ADDR:PORT or unix:/path" },
 	{ "[server]\nlisten = tls:1.2.3.4:443\n",
-	  "tallyd.conf:2: server.listen: 'tls:1.2.3.4:443' asks for TLS, which "
-	  "this release cannot serve; put a TLS proxy in front" },
+	  "tallyd.conf:2: server.listen: it has a tls: address, which needs a "
+	  "certificate and a key; name their files in tls.certificates" },
+	{ "[server]\nlisten = tls:unix:/run/x\n",
+	  "tallyd.conf:2: server.listen: 'unix:/run/x' has no numeric address; "
+	  "give ADDR:PORT, [ADDR]:PORT, tls: and one of these, or unix:/path" },
+	{ "[tls]\ncertificates = /a.pem a.key\n",
+	  "tallyd.conf:2: tls.certificates: 'a.key' is not absolute; begin it "
+	  "with '/'" },
+	{ "[tls]\ncertificates = /a.pem /a.key /b.pem /b.key\n",
+	  "tallyd.conf:2: tls.certificates: '/a.pem /a.key /b.pem /b.key' has "
+	  "more than two paths; separate pairs of certificate and key by "
+	  "commas" },
+	{ "[tls]\nmin_version = 1.1\n",
+	  "tallyd.conf:2: tls.min_version: '1.1' is unknown; give 1.2 or 1.3" },
+	{ "[tls]\nclient_certificates = required\n",
+	  "tallyd.conf:2: tls.client_certificates: it needs the authorities "
+	  "that clients' certificates are of; name their file in "
+	  "tls.client_ca" },
 	{ "[server]\nstate_dir = here\n",
 	  "tallyd.conf:2: server.state_dir: 'here' is not absolute; begin it "
 	  "with '/'" },

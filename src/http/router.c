@@ -158,7 +158,9 @@ static enum tl_status cut_segments(struct entry *e, struct tl_err *err)
 	return TL_OK;
 }
 
-/* At the first segment where two patterns differ the literal goes first. */
+/* At the first segment where two patterns differ the literal goes first.  The
+ * one that is the other's beginning goes first too: no path fits both, but
+ * without an order for each two of them the sort has none for the third. */
 static int compare_patterns(const void *va, const void *vb)
 {
 	const struct entry *a = *(struct entry *const *)va;
@@ -169,7 +171,9 @@ static int compare_patterns(const void *va, const void *vb)
 			return a->segments[i].rest ? 1 : -1;
 		else if (a->segments[i].param != b->segments[i].param)
 			return a->segments[i].param ? 1 : -1;
-	return 0;
+	return a->n_segments > b->n_segments   ? 1
+	       : a->n_segments < b->n_segments ? -1
+					       : 0;
 }
 
 static void index_entries(struct router *r)

@@ -106,6 +106,33 @@ START_TEST(finds_the_route)
 }
 END_TEST
 
+/* In whatever order the tables have them, a shorter one in between too. */
+START_TEST(a_literal_goes_before_a_parameter)
+{
+	static const struct route rows[] = {
+		ROW(HTTP_GET, "/t/{a}/{b}"),
+		ROW(HTTP_GET, "/t/{a}"),
+		ROW(HTTP_GET, "/t/{a}/copy"),
+	};
+	static const uint8_t orders[][3] = { { 0, 1, 2 }, { 0, 2, 1 },
+					     { 1, 0, 2 }, { 1, 2, 0 },
+					     { 2, 0, 1 }, { 2, 1, 0 } };
+	struct route table[4] = { { .path = NULL } };
+	const struct route *const tables[] = { table, NULL };
+	struct router_match m;
+	struct router *r;
+
+	for (int i = 0; i < 3; i++)
+		table[i] = rows[orders[_i][i]];
+
+	ck_assert_int_eq(router_new(tables, &r, NULL), TL_OK);
+	router_find(r, HTTP_GET, TL_STR("/t/7/copy"), &m);
+
+	ck_assert_str_eq(m.route->path, "/t/{a}/copy");
+	router_free(&r);
+}
+END_TEST
+
 START_TEST(refuses_a_route_that_is_there_twice)
 {
 	static const struct route again[] = { ROW(HTTP_HEAD, "/health"),
@@ -206,6 +233,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, finds_the_route, 0, N(cases));
+	tcase_add_loop_test(tc, a_literal_goes_before_a_parameter, 0, 6);
 	tcase_add_test(tc, refuses_a_route_that_is_there_twice);
 	tcase_add_loop_test(tc,
 			    refuses_a_row_that_contradicts_itself_or_another, 0,

@@ -18,6 +18,10 @@
 #	tests/chaos/run.sh events --users 100 --credits 3000 --kills 200 \
 #		--seconds 240 --kill-postgres 5
 #
+# All kinds of kills and faults at once, which the short run leaves out:
+#
+#	tests/chaos/run.sh mixed --kills 2000 --seconds 600 --seed 1
+#
 # DIR is where tallyd was built (default: the current directory, else
 # build/ of the source tree).
 set -eu
@@ -40,9 +44,9 @@ if [ ! -f "${build:-/nonexistent}/config.status" ]; then
 fi
 cd "$build"
 make -s tallyd tallyctl tests/chaos/chaos tests/chaos/tasks tests/chaos/events \
-	>/dev/null
+	tests/chaos/mixed >/dev/null
 case "${1:-}" in
-tasks | events)
+tasks | events | mixed)
 	program=tests/chaos/$1
 	shift
 	exec "$program" "$@"

@@ -192,7 +192,6 @@ static void make_cluster(struct pgtest *p)
 	int status;
 	pid_t pid;
 
-	make_dir(p);
 	snprintf(data, sizeof(data), "%s/data", p->dir);
 	if (copy_cluster(p, data))
 		return;
@@ -327,7 +326,7 @@ void pgtest_resume(struct pgtest *p)
 	wait_until_ready(p);
 }
 
-struct pgtest *pgtest_start(void)
+static struct pgtest *new_server(void)
 {
 	struct pgtest *p = calloc(1, sizeof(*p));
 
@@ -339,9 +338,42 @@ struct pgtest *pgtest_start(void)
 	if (p->server == MAP_FAILED)
 		die("mmap: %s", strerror(errno));
 	find_bin(p);
-	make_cluster(p);
+	make_dir(p);
 	snprintf(p->conninfo, sizeof(p->conninfo),
 		 "host=%s user=postgres dbname=postgres", p->dir);
+	return p;
+}
+
+struct pgtest *pgtest_start(void)
+{
+	struct pgtest *p = new_server();
+
+	make_cluster(p);
+	pgtest_resume(p);
+	return p;
+}
+
+struct pgtest *pgtest_standby(const struct pgtest *primary)
+{
+	struct pgtest *p = new_server();
+	char data[96], from[160];
+	char *argv[] = { (char[]){ "pg_basebackup" },
+			 (char[]){ "-D" },
+			 data,
+			 (char[]){ "-d" },
+			 from,
+			 (char[]){ "-R" },
+			 (char[]){ "--no-sync" },
+			 (char[]){ "--checkpoint=fast" },
+			 NULL };
+	int status;
+	pid_t pid;
+
+	snprintf(data, sizeof(data), "%s/data", p->dir);
+	snprintf(from, sizeof(from), "host=%s user=postgres", primary->dir);
+	pid = run(p, "pg_basebackup", argv);
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		die("pg_basebackup failed, see %s/log", p->dir);
 	pgtest_resume(p);
 	return p;
 }
@@ -385,32 +417,70 @@ static void end_postmaster(struct pgtest *p, int signo)
 	p->server->postmaster = 0;
 }
 
+/* The postmaster and who it has forked. */
+static size_t family(const struct pgtest *p, pid_t pids[256])
+{
+	struct dirent *entry;
+	DIR *proc = opendir("/proc");
+	size_t n = 0;
+	pid_t parent;
+
+	if (proc == NULL)
+		die("no /proc");
+	pids[n++] = p->server->postmaster;
+	while (n < 256 && (entry = readdir(proc)) != NULL) {
+		pid_t pid = atoi(entry->d_name);
+
+		if (pid > 0 && look_at(pid, &parent) != 0 &&
+		    parent == p->server->postmaster)
+			pids[n++] = pid;
+	}
+	closedir(proc);
+	return n;
+}
+
 /*
  * Backends lead sessions of their own and may be slow to notice, and the next
  * start refuses while one is attached to the old shared memory.
  */
 void pgtest_kill9(struct pgtest *p)
 {
-	pid_t children[256], parent;
-	size_t n = 0;
-	struct dirent *entry;
-	DIR *proc = opendir("/proc");
+	pid_t pids[256];
+	size_t n;
 
-	if (proc == NULL)
-		die("no /proc");
-	while (n < 256 && (entry = readdir(proc)) != NULL) {
-		pid_t pid = atoi(entry->d_name);
-
-		if (pid > 0 && look_at(pid, &parent) != 0 &&
-		    parent == p->server->postmaster)
-			children[n++] = pid;
-	}
-	closedir(proc);
+	if (p->server->postmaster == 0)
+		return;
+	n = family(p, pids);
 	end_postmaster(p, SIGKILL);
-	for (size_t i = 0; i < n; i++)
-		kill(children[i], SIGKILL);
-	for (size_t i = 0; i < n; i++)
-		wait_until_gone(children[i]);
+	for (size_t i = 1; i < n; i++)
+		kill(pids[i], SIGKILL);
+	for (size_t i = 1; i < n; i++)
+		wait_until_gone(pids[i]);
+}
+
+void pgtest_freeze(const struct pgtest *p)
+{
+	pid_t pids[256];
+	size_t n;
+
+	if (p->server->postmaster == 0)
+		return;
+	kill(p->server->postmaster, SIGSTOP); /* first: it forks no more */
+	n = family(p, pids);
+	for (size_t i = 1; i < n; i++)
+		kill(pids[i], SIGSTOP);
+}
+
+void pgtest_thaw(const struct pgtest *p)
+{
+	pid_t pids[256];
+	size_t n;
+
+	if (p->server->postmaster == 0)
+		return;
+	n = family(p, pids);
+	while (n > 0)
+		kill(pids[--n], SIGCONT);
 }
 
 void pgtest_halt(struct pgtest *p)

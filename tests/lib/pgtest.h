@@ -5,10 +5,10 @@
  * the one that tests/lib/cluster.sh has made, if it has: Unix socket only,
  * unless told otherwise, no fsync.  As root it runs under the user postgres.
  * Any failure ends the test program with words, because there is nothing to
- * test without it.  It is also stopped when the program ends or is killed.  Forked tests (libcheck's) may
- * stop and start it; what they start ends with them, so a fixture that begins
- * each test calls pgtest_resume, which does nothing while the server runs.
- * Runs in: tests.  Blocks: yes.
+ * test without it.  It is also stopped when the program ends or is killed.
+ * Forked tests (libcheck's) may stop and start it; what they start ends with
+ * them, so a fixture that begins each test calls pgtest_resume, which does
+ * nothing while the server runs. Runs in: tests.  Blocks: yes.
  */
 #ifndef TALLY_TESTS_PGTEST_H
 #define TALLY_TESTS_PGTEST_H
@@ -21,6 +21,8 @@ struct pgtest;
  * files, and to make them took most of the tests' time. */
 const char *pgtest_base(void);
 struct pgtest *pgtest_start(void);
+/* A streaming replica of one that runs; SELECT pg_promote() makes it more. */
+struct pgtest *pgtest_standby(const struct pgtest *primary);
 /* A database to make others from: migrated, with today's demo data or without;
  * NULL when this cluster has none. */
 const char *pgtest_template(const struct pgtest *p, bool demo);
@@ -34,7 +36,10 @@ char *pgtest_value(const struct pgtest *p, const char *sql);
 /* Port 5432 of that address too, from the next start on: an address of
  * 127.0.0.0/8 that nobody else takes. */
 void pgtest_listen(struct pgtest *p, const char *address);
-void pgtest_kill9(struct pgtest *p);   /* the postmaster and its children */
+void pgtest_kill9(struct pgtest *p); /* the postmaster and its children */
+/* SIGSTOP to all of it: connections stay and nothing answers. */
+void pgtest_freeze(const struct pgtest *p);
+void pgtest_thaw(const struct pgtest *p);
 void pgtest_halt(struct pgtest *p);    /* immediate shutdown, files stay */
 void pgtest_resume(struct pgtest *p);  /* after kill9 or halt; until ready */
 void pgtest_restart(struct pgtest *p); /* fast shutdown, then resume */

@@ -158,21 +158,7 @@ static bool reload(void)
 	return kill(d->pid, SIGHUP) == 0;
 }
 
-static bool stop_and_start(void)
-{
-	static const int sigs[] = { SIGTERM, SIGTERM, SIGINT, SIGQUIT };
-	int status;
-
-	if (!serves() && rand() % 64 != 0)
-		return false;
-	note("stop and start", " begins");
-	status = daemon_stop(d, sigs[rand() % 4], STOP_MS);
-	if (status == -1)
-		world_die("the master does not stop:\n%s", daemon_story(d));
-	bad_stops += status != 0;
-	daemon_spawn(d);
-	return true;
-}
+static bool stop_and_start(void);
 
 /* ---- faults that last ---- */
 
@@ -414,6 +400,29 @@ static void end_faults(bool all)
 		f->end();
 		f->until_ns = 0;
 	}
+}
+
+/* What lasts goes on and ends meanwhile. */
+static bool stop_and_start(void)
+{
+	static const int sigs[] = { SIGTERM, SIGTERM, SIGINT, SIGQUIT };
+	uint64_t until_ns = test_mono_ns() + STOP_MS * 1000000ull;
+	int status;
+
+	if (!serves() && rand() % 64 != 0)
+		return false;
+	note("stop and start", " begins");
+	kill(d->pid, sigs[rand() % 4]);
+	while (waitpid(d->pid, &status, WNOHANG) != d->pid) {
+		if (test_mono_ns() > until_ns)
+			world_die("the master does not stop:\n%s",
+				  daemon_story(d));
+		end_faults(false);
+		test_sleep_ms(5);
+	}
+	bad_stops += status != 0;
+	daemon_spawn(d);
+	return true;
 }
 
 static unsigned weight_of(const struct fault *f)

@@ -203,16 +203,31 @@ stage_sanitize() {
 		run_tests "$build-sanitize" TESTS="$tests"
 }
 
+lacks_libraries() { # PROGRAM
+	ldd "$1" 2>&1 | grep -q 'not found'
+}
+
+unpack() { # PACKAGE - into the current directory
+	apt-get download -q "$1" && dpkg-deb -x "$1"_*.deb . && rm "$1"_*.deb
+}
+
+install_libraries_of() { # PACKAGE - they start nothing
+	local libraries
+	mapfile -t libraries < <(apt-cache depends --no-recommends \
+		--no-suggests "$1" | sed -n 's/^  Depends: \(lib[^<]*\)$/\1/p')
+	install_packages "${libraries[@]}"
+}
+
 # fetch PROGRAM PACKAGE PATH - prints where it is.  Packages that would start a
 # server of theirs here: the program is taken out of them instead.
 fetch() {
 	local dir=$build/$1
 	command -v "$1" && return
-	if [ ! -x "$dir/$3" ]; then
+	if [ ! -x "$dir/$3" ] || lacks_libraries "$dir/$3"; then
 		mkdir -p "$dir"
-		(cd "$dir" && apt-get download -q "$2" &&
-			dpkg-deb -x "$2"_*.deb . && rm "$2"_*.deb) \
-			>"$dir.log" 2>&1 || {
+		(cd "$dir" && { [ -x "$3" ] || unpack "$2"; } &&
+			{ ! lacks_libraries "$3" || install_libraries_of "$2"; }) \
+			>"$dir.log" 2>&1 </dev/null || {
 			cat "$dir.log" >&2
 			return 1
 		}
@@ -222,7 +237,7 @@ fetch() {
 
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
-	git libc-ares2 || die "packages are missing"
+	git libc-ares2 lua-socket || die "packages are missing"
 # The browser without windows and menus is half the work, where there is one;
 # who cannot get it and has the other goes on with that.
 browser=chromium
@@ -232,18 +247,21 @@ fi
 (install_packages "$browser") || echo "no $browser"
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
-if TALLY_PROMTOOL=$(fetch promtool prometheus usr/bin/promtool); then
-	export TALLY_PROMTOOL
-	pass
-else
-	fail "promtool"
-fi
-if TALLY_PGBOUNCER=$(fetch pgbouncer pgbouncer usr/sbin/pgbouncer); then
-	export TALLY_PGBOUNCER
-	pass
-else
-	fail "pgbouncer"
-fi
+while read -r variable program package path; do
+	if place=$(fetch "$program" "$package" "$path"); then
+		export "$variable=$place"
+		pass
+	else
+		fail "$program"
+	fi
+done <<-'EOF'
+	TALLY_PROMTOOL promtool prometheus usr/bin/promtool
+	TALLY_PGBOUNCER pgbouncer pgbouncer usr/sbin/pgbouncer
+	TALLY_NGINX nginx nginx usr/sbin/nginx
+	TALLY_HAPROXY haproxy haproxy usr/sbin/haproxy
+	TALLY_CADDY caddy caddy usr/bin/caddy
+	TALLY_APACHE apache2 apache2-bin usr/sbin/apache2
+EOF
 for stage in "${stages[@]}"; do
 	at=$SECONDS
 	"stage_$stage"

@@ -126,6 +126,14 @@ static void put_stream(struct tl_buf *b, const struct http_log_line *l)
 	HTTP_PUT(b, "\"");
 }
 
+static void put_tls_client(struct tl_buf *b, const struct http_tls_client *c)
+{
+	HTTP_PUT(b, ",\"tls_client\":");
+	tl_buf_add_json(b, c->subject);
+	HTTP_PUT(b, ",\"tls_client_serial\":");
+	tl_buf_add_json(b, c->serial);
+}
+
 static void put_json(struct http *h, const struct http_log_line *l)
 {
 	struct http_accesslog *a = h->accesslog;
@@ -145,6 +153,8 @@ static void put_json(struct http *h, const struct http_log_line *l)
 	http_put_u64(b, (l->end_mono_ns - l->start_mono_ns) / 1000);
 	if (l->user_id != NULL)
 		put_ids(b, l);
+	if (l->tls_client.serial.len > 0)
+		put_tls_client(b, &l->tls_client);
 	if (l->closed != NULL)
 		put_stream(b, l);
 	HTTP_PUT(b, "}\n");

@@ -101,6 +101,7 @@ static void conn_drop(struct http_conn *c)
 		h->by_fd[c->fd] = NULL;
 	if (c->address != NULL)
 		address_release(h, c->address);
+	http_tls_free(c);
 	bufferevent_decref(c->bev);
 	tl_list_unlink(&c->link);
 	if (h->shm != NULL && c->adopted)
@@ -118,7 +119,7 @@ static void conn_drop(struct http_conn *c)
  * overtake the answer that says why.  Take what is there; what comes later
  * is the client's loss.
  */
-static void swallow_input(int fd)
+void http_swallow_input(int fd)
 {
 	char sink[4096];
 
@@ -132,8 +133,9 @@ static void on_close(struct evhttp_connection *evcon, void *arg)
 	struct http_conn *c = arg;
 
 	(void)evcon;
+	http_tls_bye(c);
 	if (c->linger)
-		swallow_input(c->fd);
+		http_swallow_input(c->fd);
 	conn_drop(c);
 }
 
@@ -162,18 +164,15 @@ static void watch(struct http_conn *c)
 					   on_first_byte, c);
 }
 
-struct bufferevent *http_conn_accept(struct event_base *base, void *arg)
+static struct http_conn *conn_new(struct http *h, struct event_base *base)
 {
-	struct http *h = arg;
 	struct http_conn *c;
 	struct bufferevent *bev;
 
 	/* Without BEV_OPT_CLOSE_ON_FREE evhttp closes the socket itself, at
 	 * once, whatever references there are. */
 	bev = bufferevent_socket_new(base, -1, 0);
-	if (bev == NULL)
-		return NULL; /* evhttp makes its own; out of memory anyway */
-	bufferevent_setwatermark(bev, EV_READ, 0, h->read_mark_bytes);
+	tl_assert(bev != NULL); /* no memory: the next worker has more */
 	bufferevent_incref(bev);
 	c = tl_alloc(sizeof(*c));
 	c->http = h;
@@ -187,7 +186,24 @@ struct bufferevent *http_conn_accept(struct event_base *base, void *arg)
 		event_add(h->sweep, &tv);
 	}
 	event_active(h->adopt, 0, 0);
-	return bev;
+	return c;
+}
+
+struct bufferevent *http_conn_accept(struct event_base *base, void *arg)
+{
+	struct http *h = arg;
+	struct http_conn *c = conn_new(h, base);
+
+	bufferevent_setwatermark(c->bev, EV_READ, 0, h->read_mark_bytes);
+	return c->bev;
+}
+
+struct bufferevent *http_conn_accept_tls(struct event_base *base, void *arg)
+{
+	struct http_conn *c = conn_new(arg, base);
+
+	http_tls_new(c);
+	return c->bev;
 }
 
 static void by_fd_set(struct http *h, int fd, struct http_conn *c)
@@ -239,6 +255,8 @@ static void adopt(struct http_conn *c)
 		return;
 	}
 	by_fd_set(h, c->fd, c);
+	if (c->tls != NULL)
+		http_tls_begin(c);
 	read_peer(c);
 	c->adopted = true;
 	http_count(h, SHM_C_CONNECTIONS);
@@ -281,6 +299,8 @@ static bool overdue(struct http_conn *c, uint64_t now_ms)
 	uint32_t limit_ms = conf->server.request_timeout_ms;
 	size_t unwritten = evbuffer_get_length(bufferevent_get_output(c->bev));
 
+	if (http_tls_shaking(c))
+		return now_ms - c->last_ms > conf->tls.handshake_timeout_ms;
 	if (unwritten > 0) { /* some progress within each period */
 		if (c->writing_since_ms == 0 || unwritten < c->unwritten_bytes)
 			c->writing_since_ms = now_ms;
@@ -298,6 +318,12 @@ static bool overdue(struct http_conn *c, uint64_t now_ms)
 	return now_ms - c->last_ms > conf->server.idle_timeout_ms;
 }
 
+static void hang_up(struct http_conn *c)
+{
+	http_tls_bye(c);
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
 static void sweep_one(struct http_conn *c, uint64_t now_ms)
 {
 	if (let_go(c)) {
@@ -305,9 +331,10 @@ static void sweep_one(struct http_conn *c, uint64_t now_ms)
 		return;
 	}
 	if (overdue(c, now_ms)) {
-		if (c->reading_since_ms != 0 || c->writing_since_ms != 0)
+		if (c->reading_since_ms != 0 || c->writing_since_ms != 0 ||
+		    http_tls_shaking(c))
 			http_count(c->http, SHM_C_TIMEOUTS);
-		(void)shutdown(c->fd, SHUT_RDWR);
+		hang_up(c);
 		return;
 	}
 	if (c->req == NULL && c->stream == NULL && c->reading_since_ms == 0)
@@ -337,7 +364,7 @@ struct http_conn *http_conn_of(struct http *h, struct evhttp_request *ev)
 	if (evcon == NULL)
 		return NULL;
 	bev = evhttp_connection_get_bufferevent(evcon);
-	fd = bufferevent_getfd(bev);
+	fd = http_bev_fd(bev);
 	if (fd < 0 || (uint32_t)fd >= h->n_by_fd)
 		return NULL;
 	c = h->by_fd[fd];
@@ -358,6 +385,7 @@ void http_conn_answered(struct http_conn *c, uint64_t now_ms)
 	c->reading_since_ms =
 		evbuffer_get_length(bufferevent_get_input(c->bev)) > 0 ? now_ms
 								       : 0;
+	http_tls_resume(c);
 }
 
 /* Idle connections; what is on its way in is answered first. */
@@ -376,7 +404,9 @@ void http_conns_drain(struct http *h)
 			continue;
 		if (ioctl(c->fd, FIONREAD, &waiting) == 0 && waiting > 0)
 			continue;
-		(void)shutdown(c->fd, SHUT_RDWR);
+		if (http_tls_has_input(c))
+			continue;
+		hang_up(c);
 	}
 	event_active(h->adopt, 0, 0);
 }

@@ -84,6 +84,8 @@ struct route { /* one row; tables end with .path NULL */
 	const char *summary;
 };
 
+struct tls_seed;
+
 enum caller_kind { CALLER_NONE, CALLER_ADDRESS, CALLER_KEY };
 
 struct req { /* freed by the reply; lives in its own arena */
@@ -118,6 +120,8 @@ struct http_opts {
 	struct pg_pool *pool;
 	const int *listen_fds; /* owned by the caller (master's) */
 	uint32_t n_listen_fds;
+	char *const *listen_names; /* of server.listen; NULL: all are plain */
+	const struct tls_seed *tls_seed; /* read by http_new alone */
 	const struct route *const *tables; /* NULL-terminated */
 	uint32_t worker;
 	int commit_eventfd; /* signalled when committed_gen rises; -1 */

@@ -24,7 +24,10 @@ struct http_sse;
 struct http_static;
 struct http_strict;
 struct router;
+struct http_tls;
 struct sse;
+struct tls;
+struct tls_seed;
 
 #define HTTP_BODY_DEFAULT_BYTES 16384
 #define HTTP_SWEEP_MS           100
@@ -42,6 +45,7 @@ struct http_conn {
 	struct evhttp_connection *evcon; /* from the first request on */
 	struct evbuffer_cb_entry *watch; /* waits for a first byte */
 	struct http_address *address;    /* counts for the cap; may be NULL */
+	struct http_tls *tls;            /* NULL: plain */
 	struct tally_addr peer;
 	int fd;
 	bool adopted;              /* fd and peer are known */
@@ -105,7 +109,9 @@ struct http {
 	const struct conf *conf;
 	struct shm *shm;
 	struct pg_pool *pool;
-	struct evhttp *ev;
+	struct evhttp *ev, *ev_tls; /* the second: NULL without TLS */
+	struct tls *tls;
+	struct tl_buf hsts; /* a header line, or empty */
 	struct decide decide;
 	struct router *router;
 	const struct route *const *tables;
@@ -190,10 +196,36 @@ enum tl_status http_conns_init(struct http *h,
 			       struct tl_err *err) TL_MUST_CHECK;
 void http_conns_deinit(struct http *h); /* after evhttp_free */
 struct bufferevent *http_conn_accept(struct event_base *base, void *http);
+struct bufferevent *http_conn_accept_tls(struct event_base *base, void *http);
+/* Takes what has come in already, so that a close is no reset. */
+void http_swallow_input(int fd);
 /* The connection of a request; NULL: evhttp has closed it. */
 struct http_conn *http_conn_of(struct http *h, struct evhttp_request *ev);
 void http_conn_answered(struct http_conn *c, uint64_t now_mono_ms);
 void http_conns_drain(struct http *h);
+
+/* tls_io.c */
+enum tl_status http_tls_init(struct http *h, const struct tls_seed *seed,
+			     struct tl_err *err) TL_MUST_CHECK;
+void http_tls_deinit(struct http *h);
+void http_tls_new(struct http_conn *c);
+void http_tls_begin(struct http_conn *c); /* its descriptor is known */
+void http_tls_free(struct http_conn *c);  /* these three: plain ones too */
+void http_tls_resume(struct http_conn *c); /* a request was answered */
+void http_tls_bye(struct http_conn *c);	   /* before the socket is closed */
+/* How much was taken; SIZE_MAX: the client is gone. */
+size_t http_tls_write(struct http_conn *c, struct tl_str head,
+		      struct tl_str body);
+/* Of what was not taken so many bytes must come next, and unchanged. */
+size_t http_tls_held(const struct http_conn *c);
+bool http_tls_shaking(const struct http_conn *c); /* hands, still */
+bool http_tls_has_input(const struct http_conn *c);
+/* The descriptor of a connection's bufferevent. */
+int http_bev_fd(struct bufferevent *bev);
+struct http_tls_client { /* of its certificate; {NULL,0}: there is none */
+	struct tl_str subject, serial;
+};
+struct http_tls_client http_tls_client(const struct http_conn *c);
 
 /* request.c */
 void http_requests_init(struct http *h);
@@ -277,6 +309,7 @@ struct http_log_line {
 	unsigned status;
 	uint64_t start_mono_ns, end_mono_ns;
 	const struct tl_uuid *user_id, *key_id; /* user_id NULL: nobody */
+	struct http_tls_client tls_client;
 	uint64_t bytes; /* of the body */
 	const char *closed; /* why a stream has ended; NULL: no stream */
 	/* for the combined format */

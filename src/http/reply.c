@@ -120,6 +120,8 @@ static void put_head(struct req *req, struct tl_buf *b)
 		http_put_u64(b, p->retry_after_s);
 		HTTP_PUT(b, "\r\n");
 	}
+	if (p->conn != NULL && p->conn->tls != NULL)
+		http_put(b, req->http->hsts.ptr, req->http->hsts.len);
 	http_cors_headers(req, b);
 	http_put(b, p->extra.ptr, p->extra.len);
 	put_content(req, b);
@@ -173,7 +175,8 @@ static bool send_bytes(struct req *req, struct tl_str head, struct tl_str body)
 
 	/* something may be queued: the "100 Continue" of evhttp */
 	if (!req->priv->close && evbuffer_get_length(out) == 0) {
-		sent = write_now(c->fd, head, body);
+		sent = c->tls == NULL ? write_now(c->fd, head, body)
+				      : http_tls_write(c, head, body);
 		if (sent == head.len + body.len)
 			return false;
 		if (sent == SIZE_MAX) {
@@ -248,6 +251,7 @@ static void log_line(struct req *req, uint64_t end_ns)
 			.end_mono_ns = end_ns,
 			.user_id = known ? &req->d.user_id : NULL,
 			.key_id = &req->d.key_id,
+			.tls_client = http_tls_client(req->priv->conn),
 			.bytes = body_bytes(req),
 			.client = req->client,
 			.minor = (unsigned)req->ev->minor,

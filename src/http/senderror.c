@@ -66,7 +66,7 @@ static struct refusal words_for(const struct evhttp_request *req, int status)
 }
 
 static void write_refusal(struct bufferevent *bev, const struct refusal *r,
-			  struct tl_str origin)
+			  struct tl_str origin, bool tls)
 {
 	struct evbuffer *out = bufferevent_get_output(bev);
 	struct tl_buf head, body;
@@ -78,6 +78,8 @@ static void write_refusal(struct bufferevent *bev, const struct refusal *r,
 	tl_buf_addf(&head, "HTTP/1.1 %u %s\r\n", r->status,
 		    http_reason(r->status));
 	http_common_headers(server, tl_mono_ns(), &head);
+	if (tls)
+		http_put(&head, server->hsts.ptr, server->hsts.len);
 	if (http_cors_allows(server->conf, origin))
 		http_cors_put(origin, &head);
 	tl_buf_addf(&head,
@@ -121,7 +123,8 @@ void evhttp_send_error(struct evhttp_request *req, int error,
 	bufferevent_disable(bev, EV_READ);
 	write_refusal(
 		bev, &r,
-		tl_str_c(evhttp_find_header(req->input_headers, "Origin")));
+		tl_str_c(evhttp_find_header(req->input_headers, "Origin")),
+		c != NULL && c->tls != NULL);
 	http_mark_close(req);
 	bufferevent_enable(bev, EV_WRITE);
 	evhttp_send_reply_end(req);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "http/http_internal.h"
 #include "http/router.h"
+#include "tls/tls.h"
 
 #define RELISTEN_MS 200
 
@@ -49,7 +50,8 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
 	event_add(h->relisten, &tv);
 }
 
-static enum tl_status listen_on(struct http *h, int fd, struct tl_err *err)
+static enum tl_status listen_on(struct http *h, struct evhttp *ev, int fd,
+				struct tl_err *err)
 {
 	struct evconnlistener *l;
 	enum tl_status st;
@@ -63,7 +65,7 @@ static enum tl_status listen_on(struct http *h, int fd, struct tl_err *err)
 	if (l == NULL)
 		return tl_err_set(err, TL_SYSTEM, "cannot listen on fd %d", fd);
 	evconnlistener_set_error_cb(l, on_accept_error);
-	if (evhttp_bind_listener(h->ev, l) == NULL) {
+	if (evhttp_bind_listener(ev, l) == NULL) {
 		evconnlistener_free(l);
 		return tl_err_set(err, TL_SYSTEM, "cannot bind fd %d", fd);
 	}
@@ -82,22 +84,40 @@ static uint32_t largest_body(const struct route *const *tables)
 	return max;
 }
 
+static enum tl_status
+make_one(struct http *h, uint32_t body_max,
+	 struct bufferevent *(*accept)(struct event_base *, void *),
+	 struct evhttp **ev_r, struct tl_err *err)
+{
+	struct evhttp *ev = evhttp_new(h->base);
+
+	if (ev == NULL)
+		return tl_err_set(err, TL_SYSTEM, "cannot make the server");
+	evhttp_set_max_headers_size(ev, GUARD_HEADER_BYTES_MAX);
+	evhttp_set_max_body_size(ev, body_max);
+	evhttp_set_allowed_methods(ev, 0xffff);
+	evhttp_set_bevcb(ev, accept, h);
+	evhttp_set_gencb(ev, http_on_request, h);
+	*ev_r = ev;
+	return TL_OK;
+}
+
+/* Two of them, because evhttp does not say on which listener it accepts. */
 static enum tl_status make_evhttp(struct http *h, const struct http_opts *o,
 				  struct tl_err *err)
 {
 	uint32_t body_max = largest_body(o->tables);
+	enum tl_status st;
 
-	h->ev = evhttp_new(h->base);
-	if (h->ev == NULL)
-		return tl_err_set(err, TL_SYSTEM, "cannot make the server");
-	evhttp_set_max_headers_size(h->ev, GUARD_HEADER_BYTES_MAX);
-	evhttp_set_max_body_size(h->ev, body_max);
+	st = make_one(h, body_max, http_conn_accept, &h->ev, err);
+	if (st == TL_OK && h->tls != NULL)
+		st = make_one(h, body_max, http_conn_accept_tls, &h->ev_tls,
+			      err);
+	if (st != TL_OK)
+		return st;
 	/* evhttp waits for the whole body in the buffer: a smaller mark hangs
 	 * the request. */
 	h->read_mark_bytes = GUARD_HEADER_BYTES_MAX + (size_t)body_max + 4096;
-	evhttp_set_allowed_methods(h->ev, 0xffff);
-	evhttp_set_bevcb(h->ev, http_conn_accept, h);
-	evhttp_set_gencb(h->ev, http_on_request, h);
 	http_send_error_install(h);
 	h->relisten = evtimer_new(h->base, on_relisten, h);
 	if (h->relisten == NULL)
@@ -138,12 +158,19 @@ static enum tl_status start(struct http *h, const struct http_opts *o,
 	if (st == TL_OK)
 		st = http_strict_init(h, err);
 	if (st == TL_OK)
+		st = http_tls_init(h, o->tls_seed, err);
+	if (st == TL_OK)
 		st = make_evhttp(h, o, err);
 	h->listeners = tl_alloc_array(o->n_listen_fds + 1,
 				      sizeof(struct evconnlistener *));
 	h->accepting = true;
-	for (uint32_t i = 0; i < o->n_listen_fds && st == TL_OK; i++)
-		st = listen_on(h, o->listen_fds[i], err);
+	for (uint32_t i = 0; i < o->n_listen_fds && st == TL_OK; i++) {
+		bool tls = o->listen_names != NULL &&
+			   tls_is_address(o->listen_names[i]);
+
+		st = listen_on(h, tls ? h->ev_tls : h->ev, o->listen_fds[i],
+			       err);
+	}
 	return st;
 }
 
@@ -213,6 +240,8 @@ void http_free(struct http **hp)
 	h->draining = false;
 	if (h->ev != NULL)
 		evhttp_free(h->ev); /* listeners and connections with it */
+	if (h->ev_tls != NULL)
+		evhttp_free(h->ev_tls);
 	http_conns_deinit(h);
 	http_sse_deinit(h);
 	http_strict_deinit(h);
@@ -226,6 +255,7 @@ void http_free(struct http **hp)
 	tl_buf_deinit(&h->head);
 	tl_buf_deinit(&h->description.bytes);
 	http_static_deinit(h);
+	http_tls_deinit(h);
 	tl_free(h->listeners);
 	tl_freep(hp);
 }

@@ -143,8 +143,12 @@ void *sse_hub_of(const struct sse *s)
 /* How much the socket took; SIZE_MAX: the client is gone. */
 static size_t put_now(const struct sse *s, const char *p, size_t len)
 {
-	ssize_t n = send(s->conn->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n;
 
+	if (s->conn->tls != NULL)
+		return http_tls_write(s->conn, (struct tl_str){ p, len },
+				      (struct tl_str){ NULL, 0 });
+	n = send(s->conn->fd, p, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n >= 0)
 		return (size_t)n;
 	return errno == EAGAIN || errno == EINTR ? 0 : SIZE_MAX;
@@ -244,6 +248,7 @@ static void log_end(struct http *h, const struct sse *s)
 			   .end_mono_ns = tl_mono_ns(),
 			   .user_id = s->have_key ? &s->user_id : NULL,
 			   .key_id = &s->key_id,
+			   .tls_client = http_tls_client(s->conn),
 			   .bytes = s->bytes,
 			   .closed = sse_why_name(s->why),
 			   .client = s->client,
@@ -275,7 +280,7 @@ static bool put_bye(struct sse *s, struct tl_str bye)
 {
 	struct evbuffer *out = bufferevent_get_output(s->conn->bev);
 	const char *rest, *end;
-	size_t n = 0;
+	size_t held, n = 0;
 
 	if (!is_waiting(s)) {
 		n = put_now(s, bye.ptr, bye.len);
@@ -284,7 +289,8 @@ static bool put_bye(struct sse *s, struct tl_str bye)
 		s->bytes += n;
 	} else if (s->why != SSE_STOPPING) {
 		rest = s->waiting.ptr + s->sent;
-		end = strstr(rest, "\n\n");
+		held = http_tls_held(s->conn); /* half of a record is sent */
+		end = strstr(rest + (held > 2 ? held - 2 : 0), "\n\n");
 		evbuffer_add(out, rest,
 			     end != NULL ? (size_t)(end - rest) + 2
 					 : s->waiting.len - s->sent);

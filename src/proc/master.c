@@ -141,6 +141,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	bool moved;
 
 	(void)fd;
+	tls_seed_advance(&m->tls_seed, tl_mono_ms());
 	(void)what;
 	if (m->shm == NULL || m->shm->my_metrics == NULL)
 		return;
@@ -176,6 +177,7 @@ static enum tl_status loop_open(struct master *m, struct tl_err *err)
 	m->base = event_base_new();
 	if (m->base == NULL)
 		return tl_err_sys(err, "make an event base");
+	tls_seed_init(&m->tls_seed, tl_mono_ms());
 	for (size_t i = 0; i < MASTER_SIGNALS; i++) {
 		m->signals[i] = evsignal_new(m->base, signals[i], on_signal, m);
 		event_add(m->signals[i], NULL);

@@ -93,6 +93,7 @@ struct master {
 	int commit_eventfds[SHM_SLOTS]; /* by slot */
 	uint32_t n_commit_eventfds;
 	struct pgembed *pg; /* NULL: database.url */
+	struct tls_seed tls_seed; /* of session tickets */
 	char *conninfo;
 	struct crew *crew;
 	uint64_t generations;

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "conf/conf.h"
 #include "shm/shm.h"
+#include "tls/tls.h"
 
 struct event_base;
 
@@ -27,6 +28,7 @@ struct proc {
 	int *listen_fds;      /* kinds that listen */
 	uint32_t n_listen_fds;
 	int master_pipe;            /* readable (EOF): the master died */
+	struct tls_seed tls_seed; /* kinds that listen; all have the same */
 	int commit_eventfd;         /* this worker's; -1: not a worker */
 	const int *commit_eventfds; /* flusher: all workers' */
 	uint32_t n_commit_eventfds;

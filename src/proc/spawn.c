@@ -119,10 +119,13 @@ static _Noreturn void in_child(struct master *m, struct post *post,
 		p.listen_fds = tl_alloc_array(p.n_listen_fds, sizeof(int));
 		listen_fds(crew->listens, p.number, p.listen_fds);
 		p.commit_eventfd = m->commit_eventfds[slot];
+		p.tls_seed = m->tls_seed;
 	} else {
 		p.commit_eventfds = m->commit_eventfds;
 		p.n_commit_eventfds = m->n_commit_eventfds;
 	}
+	/* a copy would stay here when the master has moved on */
+	explicit_bzero(&m->tls_seed, sizeof(m->tls_seed));
 	log_close();
 	keep_descriptors(m, &p);
 	log_again(crew->conf, &p);

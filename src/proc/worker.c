@@ -3,6 +3,8 @@
  */
 #include "config.h"
 
+#include <string.h>
+
 #include <event2/event.h>
 
 #include "app/app.h"
@@ -53,6 +55,8 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 		.shm = p->shm,
 		.listen_fds = p->listen_fds,
 		.n_listen_fds = p->n_listen_fds,
+		.listen_names = p->conf->server.listen.items,
+		.tls_seed = &p->tls_seed,
 		.tables = APP_TABLES,
 		.worker = p->number,
 		.commit_eventfd = p->commit_eventfd,
@@ -70,7 +74,9 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 	snprintf(name, sizeof(name), "tallyd worker/%u", p->number);
 	w->pool = pg_pool_new(&po);
 	ho.pool = w->pool;
-	return http_new(&ho, &w->http, err);
+	st = http_new(&ho, &w->http, err);
+	explicit_bzero(&p->tls_seed, sizeof(p->tls_seed));
+	return st;
 }
 
 /* Where a coroutine does not end, the process goes without cleaning up. */

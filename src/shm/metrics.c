@@ -24,6 +24,7 @@ static const char *const names[] = {
 	"task_attempts_lost", "tasks_dead", "task_results_stale",
 	"webhook_calls_delivered", "webhook_calls_again",
 	"webhook_calls_failed", "log_lines_lost",
+	"tls_handshakes", "tls_resumed", "tls_failures",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == SHM_C_COUNT,
 	       "a counter without a name");

@@ -53,6 +53,7 @@ enum shm_counter {
 	/* calls of webhooks by outcome */
 	SHM_C_WEBHOOKS_DELIVERED, SHM_C_WEBHOOKS_AGAIN, SHM_C_WEBHOOKS_FAILED,
 	SHM_C_LOG_LINES_LOST, /* that the log's target did not take */
+	SHM_C_TLS_HANDSHAKES, SHM_C_TLS_RESUMED, SHM_C_TLS_FAILURES,
 	SHM_C_COUNT
 };
 _Static_assert(SHM_C_COUNT <= SHM_COUNTER_REASONS, "the page is full");

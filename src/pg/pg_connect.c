@@ -17,17 +17,6 @@
 /* Nothing but queries suspends inside a transaction, so idle means stuck. */
 #define IDLE_IN_TRANSACTION_MS 10000
 
-enum tl_status pg_words(struct tl_err *err, enum tl_status st,
-			const char *doing, const char *words)
-{
-	size_t len;
-
-	if (words == NULL || words[0] == '\0')
-		words = "no reason given";
-	len = strcspn(words, "\n");
-	return tl_err_set(err, st, "%s: %.*s", doing, (int)len, words);
-}
-
 /* libpq's own would write to stderr, which stops the loop on a full pipe. */
 static void on_notice(void *arg, const char *words)
 {

@@ -155,6 +155,17 @@ static void read_timeout(struct pg_target *t, const char *text)
 		t->connect_timeout_ms = (uint32_t)seconds * 1000;
 }
 
+enum tl_status pg_words(struct tl_err *err, enum tl_status st,
+			const char *doing, const char *words)
+{
+	size_t len;
+
+	if (words == NULL || words[0] == '\0')
+		words = "no reason given";
+	len = strcspn(words, "\n");
+	return tl_err_set(err, st, "%s: %.*s", doing, (int)len, words);
+}
+
 /* What libpq could not read it quotes: a word of the password, or all of it. */
 static void hide_quoted(char *words)
 {

@@ -3,18 +3,20 @@
  *
  *	load --port N [--seconds S | --requests N] [--connections N] [--cpu N]
  *	     [--path P] [--keys FORMAT --key-count N] [--batch N [--msgpack]]
- *	     [--body JSON] [--pid PID]
+ *	     [--body JSON] [--pid PID] [--tls]
  *
  * Keep-alive, no pipelining: a connection sends its next request when the
  * answer is whole.  Requests take the keys in turn: FORMAT is a printf format
  * with one %u.  --batch sends POSTs of N keys each, every request with other
- * keys; --body sends POSTs of that.  --pid adds that process's CPU time per request.  Prints one line of
- * name=value pairs.
+ * keys; --body sends POSTs of that.  --pid adds that process's CPU time per
+ * request.  --tls speaks TLS 1.3 and believes any certificate.  Prints one line
+ * of name=value pairs.
  */
 #include "config.h" /* _GNU_SOURCE */
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -29,6 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -38,6 +42,7 @@
 
 struct conn {
 	int fd;
+	SSL *ssl; /* NULL: plain */
 	char buf[BUF_BYTES];
 	size_t len;
 	size_t skip; /* of the body, not read yet */
@@ -49,7 +54,7 @@ static struct {
 	double seconds;
 	unsigned connections, key_count, batch;
 	int cpu;
-	bool msgpack;
+	bool msgpack, tls;
 	const char *path, *keys, *body;
 	long pid;
 } opt = { .seconds = 5,
@@ -61,6 +66,7 @@ static struct {
 static struct tl_buf *requests; /* prepared, sent in turn */
 static size_t n_requests, next_request;
 static struct conn *conns;
+static SSL_CTX *tls;
 static int ep;
 static uint64_t done, wanted, ok_2xx, other, broken, bytes_in;
 static uint64_t hist[HIST_SLOTS];
@@ -170,6 +176,30 @@ static void make_requests(void)
 	}
 }
 
+static ssize_t put_some(struct conn *c, const char *p, size_t len)
+{
+	int n;
+
+	if (c->ssl == NULL)
+		return send(c->fd, p, len, MSG_NOSIGNAL);
+	n = SSL_write(c->ssl, p, (int)len);
+	errno = SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_WRITE ? EAGAIN
+								 : ECONNRESET;
+	return n;
+}
+
+static ssize_t take_some(struct conn *c, char *p, size_t room)
+{
+	int n;
+
+	if (c->ssl == NULL)
+		return recv(c->fd, p, room, MSG_DONTWAIT);
+	n = SSL_read(c->ssl, p, (int)room);
+	errno = SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ ? EAGAIN
+								: ECONNRESET;
+	return n;
+}
+
 static void conn_send(struct conn *c)
 {
 	const struct tl_buf *b = &requests[next_request++ % n_requests];
@@ -178,12 +208,25 @@ static void conn_send(struct conn *c)
 
 	c->sent_ns = now_ns();
 	while (off < b->len) {
-		n = send(c->fd, b->ptr + off, b->len - off, MSG_NOSIGNAL);
+		n = put_some(c, b->ptr + off, b->len - off);
 		if (n > 0)
 			off += (size_t)n;
 		else if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return; /* the read side will see it */
 	}
+}
+
+/* What is read ahead must not wait for more. */
+static void shake_hands(struct conn *c)
+{
+	SSL_free(c->ssl);
+	c->ssl = SSL_new(tls);
+	SSL_set_fd(c->ssl, c->fd);
+	if (SSL_connect(c->ssl) != 1) {
+		fputs("load: no TLS\n", stderr);
+		exit(1);
+	}
+	fcntl(c->fd, F_SETFL, O_NONBLOCK);
 }
 
 static void conn_open(struct conn *c)
@@ -201,6 +244,8 @@ static void conn_open(struct conn *c)
 		exit(1);
 	}
 	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (opt.tls)
+		shake_hands(c);
 	epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev);
 	conn_send(c);
 }
@@ -244,8 +289,7 @@ static bool conn_parse(struct conn *c)
 
 static void conn_readable(struct conn *c)
 {
-	ssize_t n =
-		recv(c->fd, c->buf + c->len, BUF_BYTES - c->len, MSG_DONTWAIT);
+	ssize_t n = take_some(c, c->buf + c->len, BUF_BYTES - c->len);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -338,6 +382,7 @@ static void parse_args(int argc, char **argv)
 		{ "msgpack", no_argument, NULL, 'm' },
 		{ "body", required_argument, NULL, 'B' },
 		{ "pid", required_argument, NULL, 'P' },
+		{ "tls", no_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -380,6 +425,9 @@ static void parse_args(int argc, char **argv)
 		case 'P':
 			opt.pid = atol(optarg);
 			break;
+		case 't':
+			opt.tls = true;
+			break;
 		default:
 			exit(2);
 		}
@@ -404,6 +452,12 @@ int main(int argc, char **argv)
 		CPU_SET((unsigned)opt.cpu, &set);
 		if (sched_setaffinity(0, sizeof(set), &set) != 0)
 			perror("load: sched_setaffinity");
+	}
+	if (opt.tls) {
+		tls = SSL_CTX_new(TLS_client_method());
+		if (tls == NULL ||
+		    SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) != 1)
+			return 1;
 	}
 	make_requests();
 	conns = tl_alloc_array(opt.connections, sizeof(*conns));

@@ -166,16 +166,23 @@ enum tl_status pg_words(struct tl_err *err, enum tl_status st,
 	return tl_err_set(err, st, "%s: %.*s", doing, (int)len, words);
 }
 
-/* What libpq could not read it quotes: a word of the password, or all of it. */
+/*
+ * What libpq could not read it quotes: a word of the password, or all of it.
+ * With a slip in its scheme a whole URI is the name of an option to libpq.
+ */
 static void hide_quoted(char *words)
 {
-	static const char *const before[] = { ": \"", " after \"" };
+	static const struct {
+		const char *before;
+		size_t keep;
+	} quotes[] = { { ": \"", 0 }, { " after \"", 0 }, { " option \"", 7 } };
 
-	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
-		char *quoted = words != NULL ? strstr(words, before[i]) : NULL;
+	for (size_t i = 0; i < sizeof(quotes) / sizeof(quotes[0]); i++) {
+		char *quoted =
+			words != NULL ? strstr(words, quotes[i].before) : NULL;
 
 		if (quoted != NULL)
-			*quoted = '\0';
+			quoted[quotes[i].keep] = '\0';
 	}
 }
 

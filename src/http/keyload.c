@@ -3,10 +3,13 @@
  *
  * Within a process one load runs per key and others wait for it; between
  * processes the negative cache says who loads.  Unknown keys are remembered
- * there for a while, so random keys do not reach the database.
+ * there for a while.  A flood of keys that nobody has ever asked about gets
+ * past both, each being another: so a process looks for so many unknown keys
+ * a second and no more.  Keys that exist cost nothing of that.
  */
 #include <stdatomic.h>
 
+#include "base/log.h"
 #include "http/http_internal.h"
 #include "loop/co.h"
 #include "pg/pg.h"
@@ -20,6 +23,9 @@
 #define TAKE_IN_TRIES   20
 #define TAKE_IN_WAIT_MS 10
 #define WAIT_MAX_MS     4000 /* longest we look at others loading */
+#define UNKNOWN_EACH_MS 20   /* 50 a second, */
+#define UNKNOWN_BURST   200  /* after so many at once */
+#define TELL_FLOOD_MS   60000
 
 struct load {
 	struct tl_list link;
@@ -35,6 +41,8 @@ struct waiter {
 struct http_loads {
 	struct tl_list running;
 	uint32_t n;
+	uint64_t unknown_mono_ms; /* paid for until then */
+	uint64_t told_mono_ms;
 };
 
 void http_loads_init(struct http *h)
@@ -94,6 +102,34 @@ static enum tl_status read_and_take(struct http *h,
 	return st;
 }
 
+static void unknown_note(struct http_loads *l)
+{
+	uint64_t now_ms = tl_mono_ms();
+
+	if (l->unknown_mono_ms < now_ms)
+		l->unknown_mono_ms = now_ms;
+	l->unknown_mono_ms += UNKNOWN_EACH_MS;
+}
+
+/*
+ * A key of a customer that was never seen waits with the others then: that
+ * is the price, and it says when to come again.
+ */
+static bool unknown_flood(struct http_loads *l)
+{
+	uint64_t now_ms = tl_mono_ms();
+
+	if (l->unknown_mono_ms < now_ms + UNKNOWN_BURST * UNKNOWN_EACH_MS)
+		return false;
+	if (l->told_mono_ms == 0 || now_ms > l->told_mono_ms + TELL_FLOOD_MS) {
+		log_warn("a flood of unknown keys; %d a second are looked for, "
+			 "who brings another that is not held gets 503",
+			 1000 / UNKNOWN_EACH_MS);
+		l->told_mono_ms = now_ms;
+	}
+	return true;
+}
+
 static enum tl_status load_claimed(struct http *h,
 				   const struct tally_digest *digest,
 				   struct tl_err *err)
@@ -106,12 +142,11 @@ static enum tl_status load_claimed(struct http *h,
 	tl_arena_deinit(&arena);
 	shm_negative_settle(h->shm, digest, tl_mono_ms(),
 			    st == TL_NOT_FOUND ? UNKNOWN_MS : 0);
-	if (st == TL_OK)
-		http_count(h, SHM_C_KEY_LOADS);
-	else if (st == TL_NOT_FOUND)
-		http_count(h, SHM_C_KEY_LOAD_UNKNOWN);
-	else
-		http_count(h, SHM_C_KEY_LOAD_FAILED);
+	if (st == TL_NOT_FOUND)
+		unknown_note(h->loads);
+	http_count(h, st == TL_OK          ? SHM_C_KEY_LOADS
+		      : st == TL_NOT_FOUND ? SHM_C_KEY_LOAD_UNKNOWN
+					   : SHM_C_KEY_LOAD_FAILED);
 	return st;
 }
 
@@ -197,6 +232,9 @@ enum tl_status http_key_load(struct http *h, const struct tally_digest *digest,
 	if (h->loads->n >= LOADS_MAX)
 		return tl_err_set(err, TL_FULL, "%u keys are being loaded",
 				  h->loads->n);
+	if (unknown_flood(h->loads))
+		return tl_err_set(err, TL_FULL,
+				  "too many unknown keys are asked about");
 	tl_list_init(&mine.waiters);
 	tl_list_append(&h->loads->running, &mine.link);
 	h->loads->n++;

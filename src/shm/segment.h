@@ -11,6 +11,10 @@ enum tl_status segment_create(const char *name, const struct shm_sizes *z,
 			      const struct shm_constants *like,
 			      struct shm **shm_r, struct tl_err *err)
 	TL_MUST_CHECK;
+/* TL_BROKEN, TL_VERSION: the constants are none that a mapping of file_bytes
+ * could be laid over. */
+enum tl_status segment_check(const struct shm_constants *k, uint64_t file_bytes,
+			     struct tl_err *err) TL_MUST_CHECK;
 void shm_unlink_name(const char *name);
 
 #endif

@@ -341,12 +341,37 @@ out:
 	return st;
 }
 
+/* Do the regions lie as this release lays them out for as many entries? */
+static bool regions_fit(const struct shm_constants *k)
+{
+	const struct shm_region *r = k->regions;
+	const struct shm_sizes z = {
+		.max_keys = r[SHM_R_KEYS].count,
+		.max_users = r[SHM_R_USERS].count,
+		.max_addresses = r[SHM_R_ADDRESSES].count,
+		.max_windows = r[SHM_R_WINDOWS].count,
+		.decision_ring = r[SHM_R_RING].count,
+		.idempotency = r[SHM_R_IDEMS].count,
+		.request_log = r[SHM_R_REQUEST_LOG].count,
+	};
+	struct shm_constants want = { .layout = SHM_LAYOUT };
+
+	if (z.max_keys > SHM_INDEX_MAX || z.max_users > SHM_INDEX_MAX ||
+	    k->slots != SHM_SLOTS || k->window_ms == 0)
+		return false;
+	plan_regions(&z, &want);
+	return memcmp(want.regions, r, sizeof(want.regions)) == 0 &&
+	       want.key_buckets == k->key_buckets &&
+	       want.user_buckets == k->user_buckets &&
+	       want.extras_buckets == k->extras_buckets &&
+	       want.total_bytes == k->total_bytes;
+}
+
 /* Is it a whole segment of this release and this boot? */
-static enum tl_status check_constants(const struct shm_constants *k,
-				      uint64_t file_bytes, struct tl_err *err)
+enum tl_status segment_check(const struct shm_constants *k, uint64_t file_bytes,
+			     struct tl_err *err)
 {
 	uint8_t boot_id[16];
-	uint32_t i;
 
 	if (memcmp(k->magic, SHM_MAGIC, 8) != 0)
 		return tl_err_set(err, TL_BROKEN, "no segment: wrong magic");
@@ -359,11 +384,10 @@ static enum tl_status check_constants(const struct shm_constants *k,
 		return tl_err_set(err, TL_BROKEN, "%llu bytes, header says %llu",
 				  (unsigned long long)file_bytes,
 				  (unsigned long long)k->total_bytes);
-	for (i = 0; i < SHM_REGIONS; i++)
-		if (k->regions[i].offset + k->regions[i].size_bytes >
-		    k->total_bytes)
-			return tl_err_set(err, TL_BROKEN,
-					  "region %u lies outside", i);
+	if (!regions_fit(k))
+		return tl_err_set(err, TL_BROKEN,
+				  "the regions do not lie as this layout has "
+				  "them");
 	read_boot_id(boot_id);
 	if (memcmp(boot_id, k->boot_id, 16) != 0)
 		return tl_err_set(err, TL_VERSION, "made before this boot");
@@ -391,7 +415,7 @@ static enum tl_status open_existing(const char *name, bool read_only,
 	}
 	st = tl_pread_all(fd, &k, sizeof(k), 0, err);
 	if (st == TL_OK)
-		st = check_constants(&k, (uint64_t)sb.st_size, err);
+		st = segment_check(&k, (uint64_t)sb.st_size, err);
 	if (st == TL_OK)
 		st = map_fd(fd, k.total_bytes, read_only, shm_r, err);
 out:

@@ -134,8 +134,11 @@ static void undo_dying(const struct entry_table *t)
 
 static enum tl_status check_keys(struct shm *s, struct tl_err *err)
 {
-	uint32_t n = (uint32_t)atomic_load(&s->head->key_fresh), i, p, m;
+	uint64_t n = atomic_load(&s->head->key_fresh);
+	uint32_t i, p, m;
 
+	if (n > s->n_keys)
+		return tl_err_set(err, TL_BROKEN, "more keys than fit");
 	for (i = 0; i < n; i++) {
 		struct shm_key *k = &s->keys[i];
 

@@ -171,11 +171,23 @@ static void fresh_out_of_range(void)
 	atomic_store(&shm->head->user_fresh, 65);
 }
 
+static void key_fresh_out_of_range(void)
+{
+	atomic_store(&shm->head->key_fresh, 1U << 20);
+}
+
 static void (*const damages[])(void) = {
-	word_out_of_range,  word_twice,         more_flushed,
-	user_out_of_range,  user_gone,          extras_gone,
-	chain_in_a_ring,    chain_out_of_range, extras_out_of_range,
+	word_out_of_range,
+	word_twice,
+	more_flushed,
+	user_out_of_range,
+	user_gone,
+	extras_gone,
+	chain_in_a_ring,
+	chain_out_of_range,
+	extras_out_of_range,
 	fresh_out_of_range,
+	key_fresh_out_of_range,
 };
 
 START_TEST(damage_is_found)

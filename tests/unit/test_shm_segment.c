@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "procs.h"
 #include "segment.h"
 #include "shm/entry.h"
@@ -192,6 +193,49 @@ START_TEST(each_flipped_bit_of_the_header_is_refused)
 	}
 	close(fd);
 	ck_assert_int_eq(read_it(), TL_OK);
+}
+END_TEST
+
+static void overlap(struct shm_constants *k)
+{
+	k->regions[SHM_R_USERS].offset = k->regions[SHM_R_KEYS].offset;
+}
+static void wrap_around(struct shm_constants *k)
+{
+	k->regions[SHM_R_KEYS].offset = UINT64_MAX - SHM_PAGE + 1;
+	k->regions[SHM_R_KEYS].size_bytes = 2 * SHM_PAGE;
+}
+static void more_entries(struct shm_constants *k)
+{
+	k->regions[SHM_R_KEYS].count *= 1000;
+}
+static void no_power_of_two(struct shm_constants *k)
+{
+	k->key_buckets = 24;
+}
+static void no_window(struct shm_constants *k)
+{
+	k->window_ms = 0;
+}
+static void (*const wrong[])(struct shm_constants *k) = {
+	overlap, wrap_around, more_entries, no_power_of_two, no_window,
+};
+
+/* A checksum that is right tells nothing of what it was made of. */
+START_TEST(constants_that_can_not_be_mapped_are_refused)
+{
+	struct shm_constants k;
+	int fd = object();
+
+	ck_assert_int_eq(pread(fd, &k, sizeof(k), 0), (ssize_t)sizeof(k));
+	wrong[_i](&k);
+	k.crc = tl_crc32c(0, &k, offsetof(struct shm_constants, crc));
+	ck_assert_int_eq(pwrite(fd, &k, sizeof(k), 0), (ssize_t)sizeof(k));
+	close(fd);
+
+	ck_assert_int_eq(read_it(), TL_BROKEN);
+	ck_assert_str_eq(err.text,
+			 "the regions do not lie as this layout has them");
 }
 END_TEST
 
@@ -386,6 +430,8 @@ int main(void)
 	tcase_add_test(tc, a_truncated_segment_is_refused);
 	tcase_add_test(tc, a_zeroed_header_is_refused);
 	tcase_add_test(tc, each_flipped_bit_of_the_header_is_refused);
+	tcase_add_loop_test(tc, constants_that_can_not_be_mapped_are_refused, 0,
+			    sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tc, a_segment_that_does_not_fit_says_what_to_do);
 	tcase_add_test(tc, a_reader_cannot_write);
 	tcase_add_test(tc, guard_pages_stand_between_the_regions);

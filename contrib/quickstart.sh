@@ -133,7 +133,7 @@ url() { # of the first TCP address
 	fi
 	while read -r part; do
 		case $part in
-		'' | unix:*) ;;
+		'' | unix:* | tls:*) ;;
 		*) address=${address:-$part} ;;
 		esac
 	done < <(tr , '\n' <<<"${list:-127.0.0.1:3001}")

@@ -22,6 +22,7 @@
 #include "proc/title.h"
 #include "shm/shm.h"
 
+#include "tls/tls.h"
 #define DEFAULT_FILE TALLY_SYSCONFDIR "/tallyd/tallyd.conf"
 /* EX_USAGE and EX_CONFIG of sysexits.h, which service managers know. */
 #define EXIT_USAGE  64
@@ -113,6 +114,27 @@ static int test(const struct conf *conf)
 	struct shm_sizes z = {
 		.max_keys = conf->shm.max_keys,
 		.max_users = conf->shm.max_users,
+/* Certificates and keys are read here, which a start leaves to the workers. */
+static bool test_tls(const struct conf *conf)
+{
+	struct tl_str rest, line;
+	struct tl_buf notes;
+	struct tl_err err;
+	bool good;
+
+	tl_buf_init(&notes);
+	good = tls_check(conf, &notes, &err) == TL_OK;
+	if (!good)
+		fprintf(stderr, "tallyd: %s\n", err.text);
+	rest = tl_buf_str(&notes);
+	while (good && tl_str_split(&rest, '\n', &line))
+		if (line.len > 0)
+			fprintf(stderr, "tallyd: warning: %.*s\n",
+				(int)line.len, line.ptr);
+	tl_buf_deinit(&notes);
+	return good;
+}
+
 		.max_addresses = conf->shm.max_addresses,
 		.max_windows = conf->shm.max_windows,
 		.decision_ring = conf->shm.decision_ring,
@@ -127,6 +149,8 @@ static int test(const struct conf *conf)
 	       conf->file != NULL ? conf->file : "(defaults)",
 	       (unsigned long long)bytes,
 	       (unsigned long long)((bytes + (1 << 20) - 1) >> 20));
+	if (!test_tls(conf))
+		return EXIT_CONFIG;
 	return 0;
 }
 

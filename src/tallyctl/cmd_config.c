@@ -6,15 +6,25 @@
 
 #include "pg/pg.h"
 #include "tallyctl/tallyctl.h"
+#include "tls/tls.h"
 
-/* The settings were read before: what is wrong with them was said there. */
+/* The settings were read before: what is wrong with them was said there.  The
+ * files of TLS are those that the caller may read. */
 enum exit_status cmd_config_check(struct tallyctl *t)
 {
 	struct doc *o = doc_object(t->arena);
 	const char *file = t->conf->file;
+	struct tl_buf notes;
 	struct tl_err err;
+	bool good;
 
-	if (pg_way_check(t->conf, &err) != TL_OK)
+	tl_buf_init(&notes);
+	good = pg_way_check(t->conf, &err) == TL_OK &&
+	       tls_check(t->conf, &notes, &err) == TL_OK;
+	if (good && notes.len > 0) /* each line has its end */
+		(void)fprintf(stderr, "%s", notes.ptr);
+	tl_buf_deinit(&notes);
+	if (!good)
 		return complain(EXIT_USAGE, "%s", err.text);
 	if (!t->json) {
 		(void)printf("%s: the configuration is valid\n",

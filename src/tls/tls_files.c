@@ -22,7 +22,7 @@
 
 enum tl_status tls_fail(struct tl_err *err, const char *fmt, ...)
 {
-	unsigned long code = ERR_peek_last_error();
+	unsigned long code = ERR_peek_error(); /* the cause is the oldest */
 	const char *why = ERR_reason_error_string(code);
 	char words[384];
 	va_list ap;

@@ -3,7 +3,7 @@
 #
 #	tests/bench/run.sh [--rounds N] [--seconds S] [--only PART,...]
 #
-# Parts: start speed batch decide memory streams syscalls instructions import
+# Parts: start speed tls batch decide memory streams syscalls instructions import
 # (default all of these), and three with a database of their own: reads
 # (reads.sh), tasks (tasks.sh) and watch (watch.sh).
 # The server runs on core 0 and the load on core 1, as contrib/quickstart.sh
@@ -13,8 +13,9 @@
 set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
-rounds=5 seconds=4 only=speed,batch,decide,memory,streams,start,syscalls,instructions,import
+rounds=5 seconds=4 only=speed,tls,batch,decide,memory,streams,start,syscalls,instructions,import
 port=${BENCH_PORT:-13001} stock_port=$((${BENCH_PORT:-13001} + 1))
+tls_port=$((port + 4))
 while [ $# -gt 0 ]; do
 	case $1 in
 	--rounds) rounds=$2 && shift ;;
@@ -65,7 +66,8 @@ note() { printf '%-44s %12s %s\n' "$1" "$2" "$3" >>"$table"; }
 
 start_server() {
 	taskset -c 0 "$source/contrib/quickstart.sh" --state "$tmp/state" \
-		--listen "127.0.0.1:$port" --workers 1 --detach \
+		--listen "127.0.0.1:$port,tls:127.0.0.1:$tls_port" \
+		--workers 1 --detach \
 		>"$tmp/quickstart.log" 2>&1 || {
 		cat "$tmp/quickstart.log" >&2
 		exit 1
@@ -73,6 +75,14 @@ start_server() {
 	# shellcheck disable=SC1091
 	. "$tmp/state/env"
 	worker=$(pgrep -P "$TALLYD_PID" -f 'tallyd: worker')
+}
+
+# what the TLS listener shows; the load believes anything
+make_certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-subj /CN=localhost -days 2 -keyout "$tmp/tls.key" \
+		-out "$tmp/tls.pem" 2>/dev/null
+	export TALLYD_TLS_CERTIFICATES="$tmp/tls.pem $tmp/tls.key"
 }
 
 make_data() {
@@ -144,6 +154,26 @@ part_speed() {
 	note "  gate answers other than 2xx" \
 		"$(field other <"$tmp/gate.out" | sort -n | tail -1)" \
 		"(must be 0)"
+}
+
+# Plain and TLS in turn, both on connections that are kept.
+part_tls() {
+	say "the gate over TLS and plain, $rounds rounds of $seconds s each, in turn"
+	i=0
+	while [ $i -lt "$rounds" ]; do
+		show gate_load --seconds "$seconds" | tee -a "$tmp/plain.out"
+		show gate_load --port "$tls_port" --tls --seconds "$seconds" |
+			tee -a "$tmp/tls.out"
+		i=$((i + 1))
+	done
+	judge "gate over TLS to plain (requests/s)" "$(divide \
+		"$(field rps <"$tmp/tls.out" | median)" \
+		"$(field rps <"$tmp/plain.out" | median)")" ratio '>=' 0.80
+	note "  server CPU a request, plain over TLS" "$(divide \
+		"$(field cpu_us <"$tmp/plain.out" | median)" \
+		"$(field cpu_us <"$tmp/tls.out" | median)")" ratio
+	note "  answers other than 2xx" \
+		"$(field other <"$tmp/tls.out" | sort -n | tail -1)" "(must be 0)"
 }
 
 part_batch() {
@@ -394,6 +424,7 @@ cd "${BENCH_BUILD:-.}"
 make -s tallyd tallyctl bench-programs >/dev/null
 : >"$table"
 say "start as quickstart does, 100k keys"
+make_certificate
 start_server
 make_data
 "$source/contrib/quickstart.sh" --state "$tmp/state" --stop >/dev/null
@@ -414,7 +445,7 @@ if wants start; then
 	part_start
 fi
 batch_load --msgpack --connections 2 --requests 1000
-for part in speed batch decide memory streams syscalls instructions import; do
+for part in speed tls batch decide memory streams syscalls instructions import; do
 	if wants "$part"; then
 		"part_$part"
 	fi

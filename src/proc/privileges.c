@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/paths.h"
 #include "proc/hand_over.h"
+#include "tls/tls.h"
 
 struct account {
 	const char *name;
@@ -156,6 +157,28 @@ static enum tl_status need_listen(const struct conf *conf, struct tl_err *err)
 	return st;
 }
 
+/* Each worker reads them, and the next one again. */
+static enum tl_status need_tls(const struct conf *conf, struct tl_err *err)
+{
+	const struct conf_strings *pairs = &conf->tls.certificates;
+	enum tl_status st = TL_OK;
+
+	if (!tls_wanted(conf))
+		return TL_OK;
+	for (size_t i = 0; i < pairs->n && st == TL_OK; i++) {
+		char *pair = tl_strdup(pairs->items[i]), *rest = NULL;
+
+		for (char *path = strtok_r(pair, " ", &rest);
+		     path != NULL && st == TL_OK;
+		     path = strtok_r(NULL, " ", &rest))
+			st = need(path, R_OK, "read", err);
+		tl_free(pair);
+	}
+	if (st == TL_OK && conf->tls.client_ca[0] != '\0')
+		st = need(conf->tls.client_ca, R_OK, "read", err);
+	return st;
+}
+
 /* What a reload, a log that moved and the end have to do again. */
 static enum tl_status need_all(const struct conf *conf, struct tl_err *err)
 {
@@ -174,6 +197,8 @@ static enum tl_status need_all(const struct conf *conf, struct tl_err *err)
 				"write into", err);
 	if (st == TL_OK)
 		st = need_listen(conf, err);
+	if (st == TL_OK)
+		st = need_tls(conf, err);
 	return st;
 }
 

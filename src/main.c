@@ -17,12 +17,13 @@
 #include "conf/conf.h"
 #include "http/evmem.h"
 #include "pg/pg.h"
+#include "proc/handover.h"
 #include "proc/privileges.h"
 #include "proc/proc.h"
 #include "proc/title.h"
 #include "shm/shm.h"
-
 #include "tls/tls.h"
+
 #define DEFAULT_FILE TALLY_SYSCONFDIR "/tallyd/tallyd.conf"
 /* EX_USAGE and EX_CONFIG of sysexits.h, which service managers know. */
 #define EXIT_USAGE  64
@@ -32,6 +33,7 @@ struct options {
 	const char *file;
 	const char **overrides;
 	size_t n_overrides;
+	char **again; /* words that start this program again, its path first */
 	bool test, daemonize;
 };
 
@@ -106,14 +108,12 @@ static void free_options(struct options *o)
 	for (size_t i = 0; i < o->n_overrides; i++)
 		tl_free((void *)(uintptr_t)o->overrides[i]);
 	tl_free((void *)(uintptr_t)o->file);
+	if (o->again != NULL)
+		tl_free(o->again[0]);
+	tl_free(o->again);
 	tl_free(o->overrides);
 }
 
-static int test(const struct conf *conf)
-{
-	struct shm_sizes z = {
-		.max_keys = conf->shm.max_keys,
-		.max_users = conf->shm.max_users,
 /* Certificates and keys are read here, which a start leaves to the workers. */
 static bool test_tls(const struct conf *conf)
 {
@@ -135,6 +135,11 @@ static bool test_tls(const struct conf *conf)
 	return good;
 }
 
+static int test(const struct conf *conf)
+{
+	struct shm_sizes z = {
+		.max_keys = conf->shm.max_keys,
+		.max_users = conf->shm.max_users,
 		.max_addresses = conf->shm.max_addresses,
 		.max_windows = conf->shm.max_windows,
 		.decision_ring = conf->shm.decision_ring,
@@ -144,13 +149,13 @@ static bool test_tls(const struct conf *conf)
 	};
 	uint64_t bytes = shm_bytes_needed(&z);
 
+	if (!test_tls(conf))
+		return EXIT_CONFIG;
 	printf("configuration %s is good; the segment takes %llu bytes "
 	       "(%llu MiB) of /dev/shm\n",
 	       conf->file != NULL ? conf->file : "(defaults)",
 	       (unsigned long long)bytes,
 	       (unsigned long long)((bytes + (1 << 20) - 1) >> 20));
-	if (!test_tls(conf))
-		return EXIT_CONFIG;
 	return 0;
 }
 
@@ -231,32 +236,84 @@ static int to_background(void)
 	return fds[1];
 }
 
-/* What no single value shows.  Words on standard error: there is no log yet. */
-static bool checked(const struct conf *conf)
+/* Where an upgrade is to look for the program: links stay, because whoever
+ * swaps one wants the next program to be that. */
+static char *path_of(const char *name)
 {
-	struct tl_err err;
+	const char *rest = getenv("PATH");
+	char *cwd, *path;
 
-	/* Else a start would wait for a server that no string like this can
-	 * name. */
-	if (pg_way_check(conf, &err) != TL_OK) {
-		fprintf(stderr, "tallyd: %s; see tallyd.conf(5)\n", err.text);
-		return false;
+	if (strchr(name, '/') != NULL) {
+		cwd = name[0] == '/' ? NULL : getcwd(NULL, 0);
+		path = cwd != NULL ? tl_asprintf("%s/%s", cwd, name)
+				   : tl_strdup(name);
+		free(cwd);
+		return path;
 	}
-	if (privileges_check(conf, &err) != TL_OK) {
-		fprintf(stderr, "tallyd: %s\n", err.text);
-		return false;
+	while (rest != NULL && *rest != '\0') {
+		size_t len = strcspn(rest, ":");
+
+		path = tl_asprintf("%.*s/%s", (int)len, rest, name);
+		if (path[0] == '/' && access(path, X_OK) == 0)
+			return path;
+		tl_free(path);
+		rest += len + (rest[len] == ':');
 	}
-	return true;
+	return realpath("/proc/self/exe", NULL);
 }
 
-/* The account first: it has to open the log again. */
-static bool settle(struct options *o, const struct conf *conf)
+/* Not to the background: it is there already. */
+static char **words_again(const struct options *o, char *path)
+{
+	char **argv = tl_alloc_array(4 + 2 * o->n_overrides, sizeof(*argv));
+	size_t n = 0;
+
+	argv[n++] = path;
+	if (o->file != NULL) {
+		argv[n++] = (char *)(uintptr_t)"-c";
+		argv[n++] = (char *)(uintptr_t)o->file;
+	}
+	for (size_t i = 0; i < o->n_overrides; i++) {
+		argv[n++] = (char *)(uintptr_t)"-o";
+		argv[n++] = (char *)(uintptr_t)o->overrides[i];
+	}
+	return argv;
+}
+
+/* In a program that an upgrade started: the configuration that it is to have.
+ * A trial reads the file as any start does, and tells what is wrong with it;
+ * who takes over begins with what was in force. */
+static enum tl_status load(const struct conf_source *source,
+			   const struct handover *h, struct conf **conf_r,
+			   struct tl_err *err)
+{
+	return h == NULL || h->role == HANDOVER_TRIAL ||
+			       h->role == HANDOVER_AFRESH
+		       ? conf_load(source, conf_r, err)
+		       : handover_conf(h, conf_r, err);
+}
+
+/* What no single value shows.  Words on standard error: there is no log yet. */
+static enum tl_status checked(const struct conf *conf, struct tl_err *err)
+{
+	/* Else a start would wait for a server that no string like this can
+	 * name. */
+	enum tl_status st = pg_way_check(conf, err);
+
+	if (st == TL_OK)
+		st = privileges_check(conf, err);
+	return st;
+}
+
+/* The account first: it has to open the log again.  Who takes over has the
+ * one that the program before changed to. */
+static bool settle(struct options *o, const struct conf *conf, bool taken_over)
 {
 	char *stays = NULL;
 	struct tl_err err;
 	bool ok;
 
-	ok = privileges_drop(conf, &stays, &err) == TL_OK &&
+	ok = (taken_over || privileges_drop(conf, &stays, &err) == TL_OK) &&
 	     conf_log_open(conf, &err) == TL_OK;
 	if (!ok)
 		fprintf(stderr, "tallyd: %s\n", err.text);
@@ -268,6 +325,33 @@ static bool settle(struct options *o, const struct conf *conf)
 	return ok;
 }
 
+/* Before there is a log; a trial's words are the old program's. */
+static int refuse(const struct options *o, const struct handover *h,
+		  const struct tl_err *err)
+{
+	if (h != NULL)
+		upgrade_give_up(h, o->again, err);
+	fprintf(stderr, "tallyd: %s\n", err->text);
+	return EXIT_CONFIG;
+}
+
+static int serve(struct options *o, struct conf_source *source,
+		 struct master_opts *mo)
+{
+	int code;
+
+	if (o->daemonize)
+		mo->started_fd = to_background();
+	log_share();
+	log_set_level(mo->conf->log.level);
+	if (!settle(o, mo->conf, mo->handover != NULL))
+		return EXIT_CONFIG;
+	source->env = (const char *const *)environ; /* HOME is another one */
+	code = master_run(mo);
+	log_close();
+	return code;
+}
+
 static int run(struct options *o)
 {
 	struct conf_source source = { .file = o->file,
@@ -275,36 +359,35 @@ static int run(struct options *o)
 				      .n_overrides = o->n_overrides,
 				      .env = (const char *const *)environ };
 	struct master_opts mo = { .source = &source, .started_fd = -1 };
-	int code = EXIT_CONFIG;
+	struct handover *h = NULL;
 	struct tl_err err;
+	enum tl_status st;
+	int code;
 
-	if (conf_load(&source, &mo.conf, &err) != TL_OK) {
-		fprintf(stderr, "tallyd: %s\n", err.text);
-		return EXIT_CONFIG;
-	}
-	if (!checked(mo.conf))
-		goto out;
-	if (o->test) {
+	st = handover_receive(&h, &err);
+	if (st == TL_OK)
+		st = load(&source, h, &mo.conf, &err);
+	if (st == TL_OK && (h == NULL || h->role == HANDOVER_TRIAL))
+		st = checked(mo.conf, &err);
+	if (st != TL_OK) {
+		code = refuse(o, h, &err);
+	} else if (o->test) {
 		code = test(mo.conf);
-		goto out;
+	} else if (h != NULL && h->role == HANDOVER_TRIAL) {
+		code = upgrade_trial(h, mo.conf);
+	} else {
+		mo.handover = h;
+		mo.argv = o->again;
+		code = serve(o, &source, &mo);
 	}
-	if (o->daemonize)
-		mo.started_fd = to_background();
-	log_share();
-	log_set_level(mo.conf->log.level);
-	if (!settle(o, mo.conf))
-		goto out;
-	source.env = (const char *const *)environ; /* HOME is another one */
-	code = master_run(&mo);
-	log_close();
-out:
 	conf_free(&mo.conf);
+	handover_free(&h);
 	return code;
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = { NULL, NULL, 0, false, false };
+	struct options o = { NULL, NULL, 0, NULL, false, false };
 	int code;
 
 	open_standard();
@@ -312,6 +395,7 @@ int main(int argc, char **argv)
 	http_evmem_install(); /* before anything of libevent */
 	if (code < 0) {
 		keep_options(&o);
+		o.again = words_again(&o, path_of(argv[0]));
 		title_init(argc, argv);
 		code = run(&o);
 		title_deinit();

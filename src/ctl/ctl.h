@@ -120,6 +120,9 @@ struct ctl_callbacks {
 	 * the client that the daemon is gone.
 	 */
 	ctl_fn stop;
+	/* Answers that an upgrade has begun: {"upgrades":n}, those tried until
+	 * now; what came of it stands in the status once there is one more. */
+	ctl_fn upgrade;
 	/* args: level (word, may be absent).  {"level":"debug","configured":
 	 * "info"}, after the change. */
 	ctl_fn log_level;
@@ -128,14 +131,16 @@ struct ctl_callbacks {
 
 struct ctl_server;
 /*
- * Listens on <state_dir>/ctl.sock; a socket file that is there is replaced,
+ * Listens on <state_dir>/ctl.sock, or goes on with listen_fd (-1: none), which
+ * a program before has opened.  A socket file that is there is replaced,
  * so the caller must hold the instance lock.  base and cb->arg outlive it.
  * SIGPIPE must be ignored: clients leave whenever they like.
  */
 enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
-			      const struct ctl_callbacks *cb,
+			      int listen_fd, const struct ctl_callbacks *cb,
 			      struct ctl_server **server_r,
 			      struct tl_err *err) TL_MUST_CHECK;
+int ctl_server_fd(const struct ctl_server *server);
 /*
  * Closes all and removes the socket file; calls not yet answered are gone
  * and must not be answered any more.  Not from within a callback, and not

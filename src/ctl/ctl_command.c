@@ -295,6 +295,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	{ "reload", NULL, "read the configuration again", CTL_DAEMON, true },
 	{ "stop", stop_args, "stop the daemon and wait until it is gone",
 	  CTL_DAEMON, true },
+	{ "upgrade", NULL, "the program as it is on disk now takes over",
+	  CTL_DAEMON, true },
 	{ "log level", log_level_args,
 	  "which lines are written, until the next reload", CTL_DAEMON, true },
 	{ "config check", config_check_args, "is a configuration valid?",

@@ -152,6 +152,7 @@ static ctl_fn callback_of(const struct ctl_server *s,
 		{ "database", s->cb.database },
 		{ "reload", s->cb.reload },
 		{ "stop", s->cb.stop },
+		{ "upgrade", s->cb.upgrade },
 		{ "log level", s->cb.log_level },
 	};
 
@@ -342,14 +343,14 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 }
 
 enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
-			      const struct ctl_callbacks *cb,
+			      int listen_fd, const struct ctl_callbacks *cb,
 			      struct ctl_server **server_r, struct tl_err *err)
 {
 	struct ctl_server *s;
 	enum tl_status st;
-	int fd;
+	int fd = listen_fd;
 
-	st = ctl_socket_listen(state_dir, &fd, err);
+	st = fd >= 0 ? TL_OK : ctl_socket_listen(state_dir, &fd, err);
 	if (st != TL_OK)
 		return st;
 	s = tl_alloc(sizeof(*s));
@@ -366,6 +367,11 @@ enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
 	evconnlistener_set_error_cb(s->listener, on_accept_error);
 	*server_r = s;
 	return TL_OK;
+}
+
+int ctl_server_fd(const struct ctl_server *s)
+{
+	return evconnlistener_get_fd(s->listener);
 }
 
 void ctl_server_free(struct ctl_server **server)

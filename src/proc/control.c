@@ -56,6 +56,7 @@ static void on_status(void *arg, struct ctl_call *call)
 	doc_set(a, d, "state",
 		text(a, m->stop != STOP_NO  ? "stopping"
 			: m->reloading      ? "reloading"
+			: m->upgrading      ? "upgrading"
 			: !m->crew->serving ? "starting"
 					    : "running"));
 	doc_set(a, d, "version", text(a, PACKAGE_VERSION));
@@ -69,6 +70,10 @@ static void on_status(void *arg, struct ctl_call *call)
 	doc_set(a, d, "instance", text(a, conf->server.instance));
 	doc_set(a, d, "embedded_database",
 		doc_bool(m->pg != NULL && pgembed_running(m->pg)));
+	doc_set(a, d, "upgrades", doc_int(a, m->upgrades));
+	doc_set(a, d, "upgrade_error",
+		m->upgrade_error[0] == '\0' ? doc_null()
+					    : text(a, m->upgrade_error));
 	doc_set(a, d, "children", children_doc(m, a));
 	ctl_answer(call, d);
 }
@@ -115,6 +120,26 @@ static void on_stop(void *arg, struct ctl_call *call)
 		m->stop = STOP_FAST;
 		m->stop_signals++;
 	}
+	event_base_loopbreak(m->base);
+}
+
+static void on_upgrade(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	struct doc *d = doc_object(ctl_call_arena(call));
+	struct tl_err err;
+
+	if (m->upgrade_wanted || m->upgrading || m->reloading) {
+		tl_err_set(&err, TL_BUSY,
+			   "%s is being done already; try again",
+			   m->reloading ? "a reload" : "an upgrade");
+		ctl_refuse(call, &err);
+		return;
+	}
+	doc_set(ctl_call_arena(call), d, "upgrades",
+		doc_int(ctl_call_arena(call), m->upgrades));
+	ctl_answer(call, d);
+	m->upgrade_wanted = true;
 	event_base_loopbreak(m->base);
 }
 
@@ -170,6 +195,7 @@ enum tl_status control_open(struct master *m, struct tl_err *err)
 				    .database = on_database,
 				    .reload = on_reload,
 				    .stop = on_stop,
+				    .upgrade = on_upgrade,
 				    .log_level = on_log_level,
 				    .arg = m };
 
@@ -177,7 +203,9 @@ enum tl_status control_open(struct master *m, struct tl_err *err)
 	enum tl_status st;
 	char *path;
 
-	st = ctl_server_new(m->base, conf->server.state_dir, &cb, &m->ctl, err);
+	st = ctl_server_new(m->base, conf->server.state_dir, m->control_fd, &cb,
+			    &m->ctl, err);
+	m->control_fd = -1;
 	if (st != TL_OK)
 		return st;
 	path = tl_asprintf("%s/" CTL_SOCKET_NAME, conf->server.state_dir);

@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,6 +26,7 @@ struct listener {
 	char *address; /* as configured */
 	int *fds;      /* one, or one per worker (reuseport) */
 	uint32_t n_fds;
+	bool manager; /* the service manager's: see listen_view */
 };
 struct listen_set {
 	struct listener *listeners;
@@ -170,6 +172,15 @@ static enum tl_status bind_tcp(int fd, const char *address, bool reuseport,
 	return TL_OK;
 }
 
+static enum tl_status parse(const char *address, union any_address *a,
+			    socklen_t *len_r, struct tl_err *err)
+{
+	memset(a, 0, sizeof(*a));
+	return is_unix(address)
+		       ? unix_address(address + 5, a, len_r, err)
+		       : tcp_address(without_tls(address), a, len_r, err);
+}
+
 static enum tl_status open_one(const char *address, bool reuseport, int *fd_r,
 			       struct tl_err *err)
 {
@@ -178,10 +189,7 @@ static enum tl_status open_one(const char *address, bool reuseport, int *fd_r,
 	enum tl_status st;
 	int fd;
 
-	memset(&a, 0, sizeof(a));
-	st = is_unix(address)
-		     ? unix_address(address + 5, &a, &len, err)
-		     : tcp_address(without_tls(address), &a, &len, err);
+	st = parse(address, &a, &len, err);
 	if (st != TL_OK)
 		return st;
 	fd = socket(a.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -206,7 +214,8 @@ static const struct listener *find(const struct listen_set *set,
 				   const char *address)
 {
 	for (uint32_t i = 0; set != NULL && i < set->n; i++)
-		if (strcmp(set->listeners[i].address, address) == 0)
+		if (strcmp(without_tls(set->listeners[i].address),
+			   without_tls(address)) == 0)
 			return &set->listeners[i];
 	return NULL;
 }
@@ -238,15 +247,18 @@ enum tl_status listen_open(const struct conf *conf,
 	set->listeners = tl_alloc_array(names->n, sizeof(*set->listeners));
 	for (size_t i = 0; i < names->n && st == TL_OK; i++) {
 		struct listener *l = &set->listeners[set->n++];
+		const struct listener *before = find(old, names->items[i]);
 		bool split =
 			conf->server.reuseport && !is_unix(names->items[i]);
 
 		l->address = tl_strdup(names->items[i]);
+		l->manager = before != NULL && before->manager;
+		split = split && !l->manager; /* it made one, for all */
 		l->n_fds = split ? conf->server.workers : 1;
 		l->fds = tl_alloc_array(l->n_fds, sizeof(*l->fds));
 		for (uint32_t k = 0; k < l->n_fds; k++)
 			l->fds[k] = -1;
-		st = fill(l, split, find(old, l->address), err);
+		st = fill(l, split, before, err);
 	}
 	if (st != TL_OK) {
 		listen_free(&set, old);
@@ -255,6 +267,125 @@ enum tl_status listen_open(const struct conf *conf,
 	*set_r = set;
 	return TL_OK;
 }
+
+/* ---- sockets that others made -------------------------------------------- */
+
+struct listen_set *listen_none(void)
+{
+	return tl_alloc(sizeof(struct listen_set));
+}
+
+void listen_add(struct listen_set *set, const struct listen_view *v)
+{
+	struct listener *l;
+
+	set->listeners = tl_realloc(set->listeners,
+				    (set->n + 1) * sizeof(*set->listeners));
+	l = &set->listeners[set->n++];
+	l->address = tl_strdup(v->address);
+	l->fds = tl_memdup(v->fds, v->n_fds * sizeof(int));
+	l->n_fds = v->n_fds;
+	l->manager = v->manager;
+}
+
+struct listen_view listen_view(const struct listen_set *set, uint32_t i)
+{
+	const struct listener *l = &set->listeners[i];
+
+	return (struct listen_view){ l->address, l->fds, l->n_fds,
+				     l->manager };
+}
+
+static bool bound_to(const union any_address *have,
+		     const union any_address *want)
+{
+	if (have->sa.sa_family != want->sa.sa_family)
+		return false;
+	switch (have->sa.sa_family) {
+	case AF_INET:
+		return have->in.sin_port == want->in.sin_port &&
+		       have->in.sin_addr.s_addr == want->in.sin_addr.s_addr;
+	case AF_INET6:
+		return have->in6.sin6_port == want->in6.sin6_port &&
+		       memcmp(&have->in6.sin6_addr, &want->in6.sin6_addr,
+			      16) == 0;
+	default:
+		return strcmp(have->un.sun_path, want->un.sun_path) == 0;
+	}
+}
+
+static void name_of(const union any_address *a, char dst[128])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	if (a->sa.sa_family == AF_INET) {
+		inet_ntop(AF_INET, &a->in.sin_addr, host, sizeof(host));
+		snprintf(dst, 128, "%s:%u", host, ntohs(a->in.sin_port));
+	} else if (a->sa.sa_family == AF_INET6) {
+		inet_ntop(AF_INET6, &a->in6.sin6_addr, host, sizeof(host));
+		snprintf(dst, 128, "[%s]:%u", host, ntohs(a->in6.sin6_port));
+	} else {
+		snprintf(dst, 128, "unix:%.108s", a->un.sun_path);
+	}
+}
+
+static enum tl_status take_passed(const struct conf *conf, int fd,
+				  struct listen_set *set, struct tl_err *err)
+{
+	const struct conf_strings *names = &conf->server.listen;
+	struct listen_view v = { NULL, &fd, 1, true };
+	union any_address have, want;
+	socklen_t len = sizeof(have);
+	char name[128];
+
+	memset(&have, 0, sizeof(have));
+	if (getsockname(fd, &have.sa, &len) < 0)
+		return tl_err_sys(err, "LISTEN_FDS: descriptor %d", fd);
+	for (size_t i = 0; i < names->n && v.address == NULL; i++)
+		if (parse(names->items[i], &want, &len, err) == TL_OK &&
+		    bound_to(&have, &want))
+			v.address = names->items[i];
+	name_of(&have, name);
+	if (v.address == NULL)
+		return tl_err_set(err, TL_INVALID,
+				  "the service manager passed a socket on '%s', "
+				  "which is not in server.listen; add it there "
+				  "or remove it from the socket unit",
+				  name);
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+	    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		return tl_err_sys(err, "LISTEN_FDS: socket on '%s'", name);
+	listen_add(set, &v);
+	return TL_OK;
+}
+
+#define PASSED_FIRST 3 /* SD_LISTEN_FDS_START */
+
+enum tl_status listen_passed(const struct conf *conf, struct listen_set **set_r,
+			     struct tl_err *err)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	struct listen_set *set = listen_none();
+	enum tl_status st = TL_OK;
+	uint64_t whose, n = 0;
+
+	if (pid != NULL && fds != NULL &&
+	    tl_parse_u64(tl_str_c(pid), 1, INT32_MAX, &whose) &&
+	    whose == (uint64_t)getpid() &&
+	    !tl_parse_u64(tl_str_c(fds), 0, 256, &n))
+		n = 0;
+	for (uint64_t i = 0; i < n && st == TL_OK; i++)
+		st = take_passed(conf, PASSED_FIRST + (int)i, set, err);
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	if (st != TL_OK)
+		listen_free(&set, NULL);
+	*set_r = set;
+	return st;
+}
+
+/* ---- use ----------------------------------------------------------------- */
 
 uint32_t listen_per_worker(const struct listen_set *set)
 {
@@ -283,7 +414,7 @@ void listen_free(struct listen_set **setp, const struct listen_set *still)
 		for (uint32_t k = 0; k < l->n_fds; k++)
 			if (l->fds[k] >= 0)
 				close(l->fds[k]);
-		if (is_unix(l->address) && opened &&
+		if (is_unix(l->address) && opened && !l->manager &&
 		    find(still, l->address) == NULL)
 			unlink(l->address + 5);
 		tl_free(l->fds);

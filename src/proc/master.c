@@ -1,5 +1,5 @@
 /*
- * master.c - the first process: start, main loop, stop.
+ * master.c - the first process: main loop, crashes, stop.
  */
 #include "config.h"
 
@@ -7,19 +7,14 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "ctl/ctl.h"
@@ -28,14 +23,9 @@
 #include "proc/sdnotify.h"
 #include "proc/title.h"
 
-/* How long a first start waits for a database that is away. */
-#define DATABASE_MS      30000
-#define EMBEDDED_MS      300000 /* it may have to recover first */
 #define FLUSHER_MS       70000  /* its own limit comes before */
 #define EMBEDDED_STOP_MS 20000
 #define LAST_FLUSHERS    3
-#define LOCK_MS          1000
-#define LOCK_LOOK_MS     10
 #define CRASH_WINDOW_MS  60000
 
 struct shm_sizes master_sizes(const struct conf *conf)
@@ -74,7 +64,7 @@ void master_turn(struct master *m, uint64_t due_mono_ms)
 	evtimer_del(m->wake);
 }
 
-static void reap(struct master *m)
+void master_reap(struct master *m)
 {
 	int status;
 	pid_t pid;
@@ -82,6 +72,8 @@ static void reap(struct master *m)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == m->prepare_pid)
 			m->prepare_pid = 0;
+		else if (pid == m->trial_pid)
+			m->trial_pid = 0;
 		else if (!pgembed_reaped(m->pg, pid, status))
 			(void)child_reaped(m, pid, status);
 	}
@@ -119,8 +111,11 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	case SIGUSR1:
 		reopen_logs(m);
 		break;
+	case SIGUSR2:
+		m->upgrade_wanted = true;
+		break;
 	default:
-		reap(m);
+		master_reap(m);
 	}
 }
 
@@ -141,12 +136,12 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	bool moved;
 
 	(void)fd;
-	tls_seed_advance(&m->tls_seed, tl_mono_ms());
 	(void)what;
 	if (m->shm == NULL || m->shm->my_metrics == NULL)
 		return;
 	shm_slot_beat(m->shm);
 	shm_count(m->shm, SHM_C_LOG_LINES_LOST, log_lost_take());
+	tls_seed_advance(&m->tls_seed, tl_mono_ms());
 	children_watch(m);
 	moved = shm_clock_adjust(m->shm, false, &step_us);
 	if (!moved && !m->clock_warned)
@@ -169,7 +164,7 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 static enum tl_status loop_open(struct master *m, struct tl_err *err)
 {
 	static const int signals[MASTER_SIGNALS] = {
-		SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGCHLD
+		SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD
 	};
 	struct timeval tv = { .tv_sec = 1 };
 
@@ -177,12 +172,12 @@ static enum tl_status loop_open(struct master *m, struct tl_err *err)
 	m->base = event_base_new();
 	if (m->base == NULL)
 		return tl_err_sys(err, "make an event base");
-	tls_seed_init(&m->tls_seed, tl_mono_ms());
 	for (size_t i = 0; i < MASTER_SIGNALS; i++) {
 		m->signals[i] = evsignal_new(m->base, signals[i], on_signal, m);
 		event_add(m->signals[i], NULL);
 	}
 	m->wake = evtimer_new(m->base, on_wake, m);
+	tls_seed_init(&m->tls_seed, tl_mono_ms());
 	m->second = event_new(m->base, -1, EV_PERSIST, on_second, m);
 	event_add(m->second, &tv);
 	sdnotify_init();
@@ -192,236 +187,6 @@ static enum tl_status loop_open(struct master *m, struct tl_err *err)
 			event_new(m->base, -1, EV_PERSIST, on_watchdog, m);
 		event_add(m->watchdog, &tv);
 	}
-	return TL_OK;
-}
-
-/* ---- start --------------------------------------------------------------- */
-
-/* A master that was killed may have left a child that it had just forked: it
- * still holds the lock, until it has closed what is not its own. */
-static bool lock_in_time(int fd)
-{
-	uint64_t due_mono_ms = tl_mono_ms() + LOCK_MS;
-
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK || tl_mono_ms() >= due_mono_ms)
-			return false;
-		poll(NULL, 0, LOCK_LOOK_MS);
-	}
-	return true;
-}
-
-static enum tl_status lock_instance(struct master *m, struct tl_err *err)
-{
-	const char *dir = m->crew->conf->server.state_dir;
-	char *path = tl_asprintf("%s/tallyd.lock", dir);
-	enum tl_status st = tl_mkdirs(dir, 0711, err);
-
-	if (st != TL_OK)
-		goto out;
-	m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-	if (m->lock_fd < 0)
-		st = tl_err_sys(err, "open '%s'", path);
-	else if (!lock_in_time(m->lock_fd))
-		st = tl_err_set(err, TL_BUSY,
-				"another tallyd runs on '%s'; stop it or set "
-				"server.state_dir",
-				dir);
-out:
-	tl_free(path);
-	return st;
-}
-
-static enum tl_status make_pipes(struct master *m, struct tl_err *err)
-{
-	if (pipe2(m->life_pipe, O_CLOEXEC) < 0)
-		return tl_err_sys(err, "make a pipe");
-	m->flusher_eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	m->task_eventfd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (m->flusher_eventfd < 0 || m->task_eventfd < 0)
-		return tl_err_sys(err, "make an eventfd");
-	return TL_OK;
-}
-
-/* For the caller's psql; in a file, because the daemon is asked by scripts. */
-static enum tl_status write_conninfo(struct master *m, struct tl_err *err)
-{
-	char *path = tl_asprintf("%s/pg/url", m->crew->conf->server.state_dir);
-	char *line = tl_asprintf("%s\n", m->conninfo);
-	enum tl_status st =
-		tl_file_replace(path, line, strlen(line), 0644, err);
-
-	tl_free(line);
-	tl_free(path);
-	return st;
-}
-
-static enum tl_status database_open(struct master *m, struct tl_err *err)
-{
-	const struct conf *conf = m->crew->conf;
-	enum tl_status st;
-
-	if (conf->database.url[0] != '\0') {
-		m->conninfo = tl_strdup(conf->database.url);
-		return TL_OK;
-	}
-	st = pgembed_open(conf, m->base, &m->pg, err);
-	if (st == TL_OK)
-		st = pgembed_start(m->pg, err);
-	if (st != TL_OK)
-		return tl_err_wrap(err, "embedded database");
-	m->conninfo = tl_strdup(pgembed_conninfo(m->pg));
-	return write_conninfo(m, err);
-}
-
-/* A pause that ends at once when told to stop. */
-static void pause_ms(struct master *m, uint32_t ms)
-{
-	uint64_t due_mono_ms = tl_mono_ms() + ms;
-
-	while (m->stop == STOP_NO && tl_mono_ms() < due_mono_ms)
-		master_turn(m, due_mono_ms);
-}
-
-/*
- * The database's identity; *known_r false when it is away and the segment
- * does without.  A fresh segment knows nothing, so a first start waits.
- */
-static enum tl_status database_ask(struct master *m, bool attached,
-				   uint64_t id_r[2], bool *known_r,
-				   struct tl_err *err)
-{
-	uint32_t limit_ms = m->pg != NULL ? EMBEDDED_MS : DATABASE_MS;
-	uint64_t begin_mono_ms = tl_mono_ms();
-	bool told = m->pg != NULL; /* ours needs a moment: no news */
-	struct prepared p;
-	enum tl_status st;
-
-	for (;;) {
-		st = prepare_end(m, &p, err);
-		if (st != TL_OK)
-			return st;
-		if (p.status != TL_UNAVAILABLE)
-			break;
-		if (m->pg == NULL && attached && segment_of_this_state(m)) {
-			log_warn("the database is away (%s); serving from the "
-				 "segment",
-				 p.text);
-			*known_r = false;
-			return TL_OK;
-		}
-		if (!told)
-			log_warn("waiting up to %u s for the database: %s",
-				 limit_ms / 1000, p.text);
-		told = true;
-		if (tl_mono_ms() - begin_mono_ms >= limit_ms)
-			return tl_err_set(err, TL_UNAVAILABLE,
-					  "no database after %u s: %s; check "
-					  "database.url",
-					  limit_ms / 1000, p.text);
-		if (m->pg != NULL) {
-			st = pgembed_check(m->pg, err);
-			if (st != TL_OK)
-				return st;
-		}
-		pause_ms(m, m->pg != NULL ? 20 : 500);
-		prepare_begin(m);
-	}
-	if (p.status != TL_OK)
-		return tl_err_set(err, p.status, "database: %s", p.text);
-	if (p.migrations > 0)
-		log_info("%u schema migrations applied", p.migrations);
-	memcpy(id_r, p.id, sizeof(p.id));
-	*known_r = true;
-	return TL_OK;
-}
-
-static enum tl_status state_open(struct master *m, struct tl_err *err)
-{
-	uint64_t id[2], t0 = tl_mono_ms(), t1, t2;
-	enum shm_found found;
-	bool known, attached;
-	enum tl_status st;
-
-	prepare_begin(m); /* works while we make the segment */
-	st = segment_open(m, &found, err);
-	t1 = tl_mono_ms();
-	attached = found != SHM_FOUND_NONE && found != SHM_FOUND_OTHER;
-	if (st == TL_OK)
-		st = database_ask(m, attached, id, &known, err);
-	t2 = tl_mono_ms();
-	if (st == TL_OK)
-		st = segment_settle(m, found, known ? id : NULL, err);
-	log_debug("segment opened in %llu ms, database asked in %llu, settled "
-		  "in %llu",
-		  (unsigned long long)(t1 - t0), (unsigned long long)(t2 - t1),
-		  (unsigned long long)(tl_mono_ms() - t2));
-	return st;
-}
-
-static enum tl_status await_crew(struct master *m, const struct proc_kind *kind,
-				 struct tl_err *err)
-{
-	crew_spawn(m->crew, kind);
-	while (!crew_ready(m->crew, kind)) {
-		master_turn(m, tl_mono_ms() + 1000);
-		if (m->stop != STOP_NO)
-			return tl_err_set(err, TL_CANCELED, "told to stop");
-		if (m->crew->failed)
-			return tl_err_set(err, TL_SYSTEM, "%s", m->crew->why);
-	}
-	return TL_OK;
-}
-
-static enum tl_status write_pid_file(const struct master *m, struct tl_err *err)
-{
-	const char *path = m->crew->conf->server.pid_file;
-	char text[32];
-	int n = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-
-	return path[0] == '\0'
-		       ? TL_OK
-		       : tl_file_replace(path, text, (size_t)n, 0644, err);
-}
-
-static enum tl_status start(struct master *m, struct tl_err *err)
-{
-	const struct conf *conf = m->crew->conf;
-	uint64_t t0 = tl_mono_ms(), t1;
-	enum tl_status st;
-	bool taken;
-
-	st = lock_instance(m, err);
-	if (st == TL_OK)
-		st = make_pipes(m, err);
-	if (st == TL_OK)
-		st = listen_open(conf, NULL, &m->crew->listens, err);
-	/* Workers of a master that was killed may still hold the address;
-	 * they have ended when the segment is ours. */
-	taken = st == TL_SYSTEM && err->sys_errno == EADDRINUSE;
-	if (st == TL_OK || taken)
-		st = database_open(m, err);
-	if (st == TL_OK)
-		st = state_open(m, err);
-	if (st == TL_OK && taken)
-		st = listen_open(conf, NULL, &m->crew->listens, err);
-	t1 = tl_mono_ms();
-	/* A fresh segment needs its baselines before the first request. */
-	if (st == TL_OK && !m->trusted)
-		st = await_crew(m, kind_find("flusher"), err);
-	/* Whoever got an answer of a worker may ask tallyctl next. */
-	if (st == TL_OK)
-		st = control_open(m, err);
-	if (st == TL_OK)
-		st = await_crew(m, NULL, err);
-	if (st == TL_OK)
-		st = write_pid_file(m, err);
-	if (st != TL_OK)
-		return st;
-	m->crew->serving = true;
-	log_debug("children ready in %llu ms, start took %llu ms",
-		  (unsigned long long)(tl_mono_ms() - t1),
-		  (unsigned long long)(tl_mono_ms() - t0));
 	return TL_OK;
 }
 
@@ -445,6 +210,19 @@ static void stop_all(struct master *m, int sig, uint32_t worker_ms)
 	children_stop(m, 9, SIGTERM, FLUSHER_MS);
 }
 
+void master_pause(struct master *m)
+{
+	m->hold = true;
+	stop_all(m, SIGTERM, m->crew->conf->server.stop_timeout_ms + 1000);
+}
+
+void master_go_on(struct master *m)
+{
+	m->hold = false;
+	if (m->stop == STOP_NO)
+		crew_spawn(m->crew, NULL);
+}
+
 /*
  * A child that died of a fault may have written where it must not.  Nobody
  * may go on with a segment that nobody looked at: all stop, it is verified,
@@ -456,12 +234,12 @@ static void look_at_segment(struct master *m)
 	bool often = note_crash(m);
 
 	log_error("a child crashed; stopping all to verify the segment");
-	stop_all(m, SIGTERM, m->crew->conf->server.stop_timeout_ms + 1000);
+	master_pause(m);
 	m->crash_wanted = false;
 	m->hold = false;
 	if (m->stop != STOP_NO)
 		return;
-	if (segment_check(m, often, &err) != TL_OK) {
+	if (segment_examine(m, often, &err) != TL_OK) {
 		log_error("cannot go on: %s", err.text);
 		m->stop = STOP_FAST;
 		m->killed_one = true; /* so the next start looks again */
@@ -562,6 +340,8 @@ static void serve(struct master *m)
 			look_at_segment(m);
 		else if (m->reload_wanted)
 			reload(m);
+		else if (m->upgrade_wanted)
+			upgrade(m);
 		else
 			master_turn(m, UINT64_MAX);
 	}
@@ -587,6 +367,8 @@ static void free_all(struct master *m)
 	tl_free(m->conninfo);
 	if (m->lock_fd >= 0)
 		close(m->lock_fd);
+	if (m->control_fd >= 0)
+		close(m->control_fd);
 	sdnotify_deinit();
 }
 
@@ -606,8 +388,10 @@ int master_run(struct master_opts *o)
 	struct tl_err err;
 	enum tl_status st;
 
-	m->lock_fd = m->prepare_fd = -1;
+	m->lock_fd = m->prepare_fd = m->control_fd = -1;
+	m->conf_fd = m->former_fd = -1;
 	m->source = o->source;
+	m->argv = o->argv;
 	m->started_mono_ms = tl_mono_ms();
 	title_set("tallyd: master");
 	log_set_process("master", 0);
@@ -615,11 +399,15 @@ int master_run(struct master_opts *o)
 	m->crew = crew_new(m, o->conf, NULL);
 	o->conf = NULL;
 	if (st == TL_OK)
-		st = start(m, &err);
+		st = o->handover == NULL
+			     ? master_start(m, &err)
+			     : upgrade_resume(m, o->handover, &err);
 	if (st == TL_OK) {
-		warn_of_demo_admins(m->crew->conf);
-		log_info("serving");
-		sdnotify_ready();
+		if (o->handover == NULL) {
+			warn_of_demo_admins(m->crew->conf);
+			log_info("serving");
+			sdnotify_ready();
+		}
 		tell_starter(o, "");
 		serve(m);
 	} else if (st != TL_CANCELED) {

@@ -1,12 +1,15 @@
 /*
  * master.h - what the master's files share.
  *
- * master.c      start, main loop, stop
+ * master.c      main loop, stop
+ * start.c       lock, sockets, database, segment, the first crew
  * supervise.c   the table of children: spawn, ready, reap, respawn
  * spawn.c       one fork
  * segment.c     attach, verify, rescue
  * prepare.c     the database before anyone serves (a short-lived child)
  * reload.c      HUP
+ * upgrade.c     USR2: another program in this one's place
+ * handover.c    what it is told
  * control.c     what tallyctl asks over the socket
  *
  * The master waits in one way only: master_turn() runs its loop, in which
@@ -32,9 +35,10 @@ struct ctl_server;
 struct event;
 struct event_base;
 struct master;
+struct handover;
 struct pgembed;
 
-#define MASTER_SIGNALS 6
+#define MASTER_SIGNALS 7
 #define CRASHES_MAX    3 /* within a minute: the segment is given up */
 #define MASTER_SLOT    0
 #define START_TRIES    3 /* deaths before ready that end a start */
@@ -53,6 +57,7 @@ struct child {
 	struct event *ready_event;
 	uint64_t started_mono_ms;
 	char why[480]; /* it said it cannot start */
+	bool fresh;    /* begun by this program, not by the one before */
 };
 
 /* A process that should live: worker 3 of this configuration. */
@@ -88,12 +93,12 @@ struct master {
 	struct event *second, *wake, *watchdog;
 	int lock_fd;
 	int life_pipe[2]; /* nobody writes: its end is the master's */
+	struct tls_seed tls_seed; /* of session tickets */
 	int flusher_eventfd;
 	int task_eventfd;
 	int commit_eventfds[SHM_SLOTS]; /* by slot */
 	uint32_t n_commit_eventfds;
 	struct pgembed *pg; /* NULL: database.url */
-	struct tls_seed tls_seed; /* of session tickets */
 	char *conninfo;
 	struct crew *crew;
 	uint64_t generations;
@@ -108,12 +113,21 @@ struct master {
 	enum master_stop stop;
 	unsigned stop_signals;
 	bool reload_wanted, reloading, crash_wanted;
+	bool upgrade_wanted, upgrading;
 	bool hold; /* no respawn: the segment is being looked at */
 	unsigned crashes;
 	uint64_t crash_mono_ms[CRASHES_MAX];
 	bool clock_warned;
 	struct ctl_server *ctl;
 	struct ctl_call *reload_call; /* answered by the reload */
+	int control_fd; /* the program before listened there; -1 */
+	/* upgrade */
+	char **argv; /* for the next program, its path first */
+	pid_t trial_pid;
+	int conf_fd;   /* the configuration in force, for who takes over; -1 */
+	int former_fd; /* the program to go back to; -1 */
+	uint32_t upgrades;       /* tried, whatever came of it */
+	char upgrade_error[480]; /* of the last; empty: it went well */
 	bool killed_one; /* in the stop: the segment is not clean */
 	bool flusher_killed; /* the same, and what it left waits */
 	uint64_t started_mono_ms;
@@ -122,6 +136,18 @@ struct master {
 /* Runs the loop until something happened, due_mono_ms at the latest. */
 void master_turn(struct master *m, uint64_t due_mono_ms);
 struct shm_sizes master_sizes(const struct conf *conf);
+/* Sees to children that have died. */
+void master_reap(struct master *m);
+/* All children stop and none is replaced; all start again. */
+void master_pause(struct master *m);
+void master_go_on(struct master *m);
+
+/* start.c */
+/* Sockets, lock and pipes that are there already are kept. */
+enum tl_status master_start(struct master *m, struct tl_err *err) TL_MUST_CHECK;
+/* The connection string; the embedded server when there is none. */
+enum tl_status master_database(struct master *m,
+			       struct tl_err *err) TL_MUST_CHECK;
 
 /* supervise.c */
 /* conf and listens are taken. */
@@ -141,6 +167,9 @@ void child_signal(struct child *c, int sig);
 /* Signals every process of a rank; how many there are. */
 unsigned children_signal(struct master *m, unsigned rank, int sig);
 unsigned children_alive(const struct master *m, unsigned rank);
+/* Those that this program began and that are not of the present crew:
+ * signals them (0: none), and how many there are. */
+unsigned children_strange(struct master *m, int sig);
 /* TERM (or QUIT), then KILL at the end of time. */
 void children_stop(struct master *m, unsigned rank, int sig, uint32_t limit_ms);
 
@@ -159,10 +188,12 @@ enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 enum tl_status segment_settle(struct master *m, enum shm_found found,
 			      const uint64_t id[2],
 			      struct tl_err *err) TL_MUST_CHECK;
+/* The one of the program before, which serves: takes it as it is. */
+enum tl_status segment_adopt(struct master *m, struct tl_err *err) TL_MUST_CHECK;
 /* Is it bound to the database that this state directory knew last? */
 bool segment_of_this_state(const struct master *m);
 /* All children are dead.  Verifies, or rescues and makes a new one. */
-enum tl_status segment_check(struct master *m, bool give_up,
+enum tl_status segment_examine(struct master *m, bool give_up,
 			     struct tl_err *err) TL_MUST_CHECK;
 
 /* prepare.c */
@@ -181,6 +212,14 @@ void warn_of_demo_admins(const struct conf *conf);
 
 /* reload.c */
 void reload(struct master *m);
+/* The file's configuration and processes of this program, or all as before. */
+enum tl_status reload_crew(struct master *m, struct tl_err *err) TL_MUST_CHECK;
+
+/* upgrade.c */
+void upgrade(struct master *m);
+/* In the program that takes over, in place of master_start. */
+enum tl_status upgrade_resume(struct master *m, const struct handover *h,
+			      struct tl_err *err) TL_MUST_CHECK;
 
 /* control.c */
 enum tl_status control_open(struct master *m, struct tl_err *err) TL_MUST_CHECK;

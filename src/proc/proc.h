@@ -17,6 +17,7 @@
 #include "tls/tls.h"
 
 struct event_base;
+struct handover;
 
 /* All a child gets; everything else is closed after fork. */
 struct proc {
@@ -27,8 +28,8 @@ struct proc {
 	const char *conninfo; /* of the database, embedded or not */
 	int *listen_fds;      /* kinds that listen */
 	uint32_t n_listen_fds;
-	int master_pipe;            /* readable (EOF): the master died */
 	struct tls_seed tls_seed; /* kinds that listen; all have the same */
+	int master_pipe;            /* readable (EOF): the master died */
 	int commit_eventfd;         /* this worker's; -1: not a worker */
 	const int *commit_eventfds; /* flusher: all workers' */
 	uint32_t n_commit_eventfds;
@@ -74,9 +75,19 @@ bool proc_coroutines_end(struct event_base *base, const char *why);
 struct master_opts {
 	const struct conf_source *source; /* for reloads */
 	struct conf *conf;                /* taken */
+	char **argv; /* for who takes this program's place, path first */
+	const struct handover *handover; /* NULL: a start of its own */
 	int started_fd; /* gets the words of a failed start, or "" when it
 			 * serves; -1 */
 };
 int master_run(struct master_opts *o);
+
+/* In a trial: says whether this program could go on with that configuration;
+ * the exit code. */
+int upgrade_trial(const struct handover *h, const struct conf *fresh);
+/* Where that did not come so far: a trial says why, one that was to take over
+ * executes the program before and does not return. */
+void upgrade_give_up(const struct handover *h, char *const *argv,
+		     const struct tl_err *why);
 
 #endif

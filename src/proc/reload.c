@@ -128,9 +128,24 @@ static void change_over(struct master *m, struct crew *fresh)
 	fresh->serving = true;
 }
 
-void reload(struct master *m)
+enum tl_status reload_crew(struct master *m, struct tl_err *err)
 {
 	struct crew *fresh = NULL;
+	enum tl_status st = prepare_crew(m, &fresh, err);
+
+	if (st == TL_OK)
+		st = start_workers(m, fresh, err);
+	if (st == TL_OK) {
+		change_over(m, fresh);
+		warn_of_demo_admins(m->crew->conf);
+	} else if (fresh != NULL) {
+		withdraw(m, &fresh);
+	}
+	return st;
+}
+
+void reload(struct master *m)
+{
 	enum tl_status st;
 	struct tl_err err;
 
@@ -138,21 +153,14 @@ void reload(struct master *m)
 	m->reloading = true;
 	sdnotify_reloading();
 	log_info("reload");
-	st = prepare_crew(m, &fresh, &err);
+	st = reload_crew(m, &err);
 	if (st == TL_OK)
-		st = start_workers(m, fresh, &err);
-	if (st == TL_OK) {
-		change_over(m, fresh);
-		warn_of_demo_admins(m->crew->conf);
 		log_info("reloaded: %u workers, configuration %llu",
 			 m->crew->conf->server.workers,
 			 (unsigned long long)m->crew->generation);
-	} else {
-		if (fresh != NULL)
-			withdraw(m, &fresh);
+	else
 		log_error("reload refused, the old configuration stays: %s",
 			  err.text);
-	}
 	m->reloading = false;
 	control_reloaded(m, st == TL_OK ? NULL : &err);
 	sdnotify_ready();

@@ -12,12 +12,20 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
+
+#define MANAGER_WORDS 3
 
 static struct {
 	int fd; /* connected; -1: nobody listens */
 	uint32_t watchdog_ms;
+	char *words[MANAGER_WORDS + 1]; /* for the next program */
 } manager = { .fd = -1 };
+
+static const char *const names[MANAGER_WORDS] = { "NOTIFY_SOCKET",
+						  "WATCHDOG_USEC",
+						  "WATCHDOG_PID" };
 
 static void connect_to(const char *path)
 {
@@ -66,9 +74,21 @@ void sdnotify_init(void)
 	if (path != NULL)
 		connect_to(path);
 	manager.watchdog_ms = manager.fd >= 0 ? read_watchdog_ms() : 0;
-	unsetenv("NOTIFY_SOCKET");
-	unsetenv("WATCHDOG_USEC");
-	unsetenv("WATCHDOG_PID");
+	for (size_t i = 0, n = 0; i < MANAGER_WORDS; i++) {
+		const char *value = getenv(names[i]);
+
+		tl_free(manager.words[i]);
+		manager.words[i] = NULL;
+		if (value != NULL)
+			manager.words[n++] =
+				tl_asprintf("%s=%s", names[i], value);
+		unsetenv(names[i]);
+	}
+}
+
+char *const *sdnotify_words(void)
+{
+	return manager.words;
 }
 
 void sdnotify_deinit(void)
@@ -76,6 +96,8 @@ void sdnotify_deinit(void)
 	if (manager.fd >= 0)
 		close(manager.fd);
 	manager.fd = -1;
+	for (size_t i = 0; i < MANAGER_WORDS; i++)
+		tl_freep(&manager.words[i]);
 }
 
 uint32_t sdnotify_watchdog_ms(void)
@@ -93,6 +115,14 @@ static void say(const char *text)
 void sdnotify_ready(void)
 {
 	say("READY=1");
+}
+
+void sdnotify_upgraded(void)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "READY=1\nMAINPID=%ld", (long)getpid());
+	say(text);
 }
 
 void sdnotify_reloading(void)

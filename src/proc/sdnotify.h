@@ -14,10 +14,15 @@
 #include "base/status.h"
 
 void sdnotify_init(void);
+/* What was taken out, "NAME=value" up to NULL: for the environment of a
+ * program that takes this one's place. */
+char *const *sdnotify_words(void);
 void sdnotify_deinit(void);
 /* Half of WATCHDOG_USEC: how often to send the watchdog's word; 0 never. */
 uint32_t sdnotify_watchdog_ms(void);
 void sdnotify_ready(void);
+/* The same after an upgrade: which process is the main one. */
+void sdnotify_upgraded(void);
 void sdnotify_reloading(void);
 void sdnotify_stopping(void);
 void sdnotify_watchdog(void);

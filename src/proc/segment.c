@@ -132,6 +132,27 @@ enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 	return await_orphans(m, err);
 }
 
+static void take_slot(struct master *m)
+{
+	struct shm_slot *s = &m->shm->slots[MASTER_SLOT];
+
+	shm_slot_take(m->shm, MASTER_SLOT, "master", 0,
+		      (atomic_load(&s->identity) & 0xffffffffffffULL) + 1);
+	shm_slot_set_state(m->shm, SHM_SLOT_READY);
+}
+
+enum tl_status segment_adopt(struct master *m, struct tl_err *err)
+{
+	enum tl_status st = shm_attach(m->crew->conf->server.instance, &m->shm,
+				       err);
+
+	if (st != TL_OK)
+		return tl_err_wrap(err, "the segment of the program before");
+	m->trusted = true;
+	take_slot(m);
+	return TL_OK;
+}
+
 /* ---- damage -------------------------------------------------------------- */
 
 /* What it counted goes to the spool; the object stays beside for study. */
@@ -160,16 +181,7 @@ static enum tl_status segment_replace(struct master *m, struct tl_err *err)
 	return TL_OK;
 }
 
-static void take_slot(struct master *m)
-{
-	struct shm_slot *s = &m->shm->slots[MASTER_SLOT];
-
-	shm_slot_take(m->shm, MASTER_SLOT, "master", 0,
-		      (atomic_load(&s->identity) & 0xffffffffffffULL) + 1);
-	shm_slot_set_state(m->shm, SHM_SLOT_READY);
-}
-
-enum tl_status segment_check(struct master *m, bool give_up, struct tl_err *err)
+enum tl_status segment_examine(struct master *m, bool give_up, struct tl_err *err)
 {
 	enum tl_status st;
 

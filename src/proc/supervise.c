@@ -108,6 +108,7 @@ static void post_spawn(struct post *post)
 	c->m = m;
 	c->kind = post->kind;
 	c->number = post->number;
+	c->fresh = true;
 	c->started_mono_ms = tl_mono_ms();
 	if (eventfds_upto(m, slot_of(c) + 1, &err) != TL_OK ||
 	    spawn(m, post, slot_of(c), &c->pid, &c->ready_fd, &err) != TL_OK) {
@@ -386,6 +387,23 @@ unsigned children_alive(const struct master *m, unsigned rank)
 
 	for (uint32_t i = 0; i < SHM_SLOTS; i++)
 		n += has_rank(&m->children[i], rank);
+	return n;
+}
+
+unsigned children_strange(struct master *m, int sig)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < SHM_SLOTS; i++) {
+		struct child *c = &m->children[i];
+
+		if (c->state == CHILD_NONE || !c->fresh ||
+		    (c->post != NULL && c->post->crew == m->crew))
+			continue;
+		if (sig != 0)
+			child_signal(c, sig);
+		n++;
+	}
 	return n;
 }
 

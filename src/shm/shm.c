@@ -500,6 +500,15 @@ enum tl_status shm_open_reader(const char *instance, struct shm **shm_r,
 	return open_existing(name, true, shm_r, err);
 }
 
+enum tl_status shm_attach(const char *instance, struct shm **shm_r,
+			  struct tl_err *err)
+{
+	char name[64];
+
+	shm_name(instance, name);
+	return open_existing(name, false, shm_r, err);
+}
+
 void shm_mark_clean(struct shm *s)
 {
 	atomic_store(&s->head->state, SHM_CLEAN);

@@ -76,6 +76,9 @@ enum shm_found {
 enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 			       struct shm **shm_r, enum shm_found *found_r,
 			       struct tl_err *err) TL_MUST_CHECK;
+/* The segment as it is, while processes work on it; never makes one. */
+enum tl_status shm_attach(const char *instance, struct shm **shm_r,
+			  struct tl_err *err) TL_MUST_CHECK;
 /* Are processes of its slots still alive (pid and start time)? */
 bool shm_slots_alive(const struct shm *s, uint64_t *pid_r);
 /* READY found: checks all, rebuilds the free lists, frees dead INITs. */

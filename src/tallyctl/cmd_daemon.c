@@ -1,16 +1,20 @@
 /*
- * cmd_daemon.c - reload, stop, log level, database: what goes over the control
- * socket.
+ * cmd_daemon.c - reload, upgrade, stop, log level, database: what goes over
+ * the control socket.
  */
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "tallyctl/tallyctl.h"
 
 #define ASK_MS    5000
 #define RELOAD_MS 120000
+#define UPGRADE_MS 180000
+#define UPGRADE_LOOK_MS 50
 /* What a stop may take beside its own limits: the last flush, PostgreSQL. */
 #define STOP_EXTRA_MS 60000
 
@@ -44,6 +48,53 @@ enum exit_status cmd_reload(struct tallyctl *t)
 	else
 		(void)puts("reloaded: the new configuration is in use");
 	return EXIT_OK;
+}
+
+/*
+ * The daemon answers that it begins, then executes the new program: that
+ * closes this connection and, when it is done, one more upgrade is counted.
+ * Between two programs nobody answers for a moment; those that ask wait.
+ */
+static enum exit_status await_upgrade(struct tallyctl *t, int64_t before)
+{
+	uint64_t due_mono_ms = tl_mono_ms() + UPGRADE_MS;
+	const struct doc *d = NULL, *why;
+	struct tl_err err;
+
+	do {
+		if (tl_mono_ms() >= due_mono_ms)
+			return complain(EXIT_FAILED,
+					"the upgrade has not ended after %d s; "
+					"see 'tallyctl status' and the log",
+					UPGRADE_MS / 1000);
+		(void)poll(NULL, 0, UPGRADE_LOOK_MS);
+		if (daemon_ask(t, "status", ASK_MS, &d, &err) != TL_OK)
+			d = NULL;
+	} while (d == NULL || member_number(d, "upgrades") <= before ||
+		 strcmp(member_text(d, "state"), "upgrading") == 0);
+	why = doc_get(d, "upgrade_error");
+	if (why != NULL && why->type == DOC_STR)
+		return complain(EXIT_FAILED,
+				"upgrade refused, the old program goes on: %s",
+				why->str.ptr);
+	if (t->json)
+		print_json(d);
+	else
+		(void)printf("upgraded: version %s serves\n",
+			     member_text(d, "version"));
+	return EXIT_OK;
+}
+
+enum exit_status cmd_upgrade(struct tallyctl *t)
+{
+	const struct doc *result;
+	struct tl_err err;
+	enum tl_status st;
+
+	st = daemon_ask(t, "upgrade", ASK_MS, &result, &err);
+	if (st != TL_OK)
+		return complain_daemon(st, &err);
+	return await_upgrade(t, member_number(result, "upgrades"));
 }
 
 /* Its lock and its port are free only when the process has ended, a moment

@@ -25,6 +25,7 @@ static const struct {
 	{ "explain", cmd_explain },
 	{ "tail", cmd_tail },
 	{ "reload", cmd_reload },
+	{ "upgrade", cmd_upgrade },
 	{ "stop", cmd_stop },
 	{ "log level", cmd_log_level },
 	{ "config check", cmd_config_check },

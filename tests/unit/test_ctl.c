@@ -87,7 +87,7 @@ static void daemon_main(int ready_fd)
 
 	(void)signal(SIGPIPE, SIG_IGN); /* as every process of tallyd */
 	base = event_base_new();
-	if (ctl_server_new(base, dir, &cb, &s, &err) != TL_OK) {
+	if (ctl_server_new(base, dir, -1, &cb, &s, &err) != TL_OK) {
 		(void)fprintf(stderr, "%s\n", err.text);
 		_exit(1);
 	}

@@ -190,10 +190,10 @@ static void set_caddy(struct front *f, char **text)
 
 static void set_apache(struct front *f, char **text)
 {
-	static const char *const modules[] = { "mpm_event", "authz_core",
-					       "setenvif",  "env",
-					       "headers",   "lua",
-					       "proxy",     "proxy_http" };
+	static const char *const modules[] = {
+		"mpm_event", "authz_core", "setenvif",   "env",  "headers",
+		"lua",       "proxy",      "proxy_http", "http2"
+	};
 	char *program = tl_strdup(front_program(f->kind));
 	char *root = tl_asprintf("%s/../lib/apache2/modules", dirname(program));
 	char *load = tl_strdup(""), *all;
@@ -204,6 +204,7 @@ static void set_apache(struct front *f, char **text)
 		tl_free(load);
 		load = all;
 	}
+	f->h2_port = f->port;
 	change(text, "*:80", "127.0.0.1:%u", f->port);
 	if (is_gate(f)) {
 		change(text, "/etc/apache2/gate", "%s/gate", f->dir);
@@ -216,7 +217,8 @@ static void set_apache(struct front *f, char **text)
 		       "SetEnvIf Request_URI ^ TALLY_WHEN_DOWN");
 	all = tl_asprintf("ServerRoot %s\nDefaultRuntimeDir %s\nPidFile pid\n"
 			  "ServerName front\nListen 127.0.0.1:%u\n"
-			  "ErrorLog log\nStartServers 1\nServerLimit 1\n"
+			  "Protocols h2c http/1.1\nErrorLog log\nStartServers "
+			  "1\nServerLimit 1\n"
 			  "ThreadsPerChild 8\nMaxRequestWorkers 8\n"
 			  "%sUser nobody\nGroup nogroup\n"
 			  "LogFormat \"%%m %%U%%q %%{X-Request-Id}o\" ids\n"

@@ -22,7 +22,7 @@ struct front {
 	uint16_t tallyd, app;
 	bool open; /* lets requests pass while tallyd is down */
 
-	uint16_t port, h2_port; /* h2_port: HTTP/2 without TLS; 0: none */
+	uint16_t port, h2_port; /* h2_port: HTTP/2 without TLS */
 	pid_t pid;
 	char *dir;
 };

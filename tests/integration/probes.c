@@ -242,6 +242,17 @@ static void expand(struct maker *m, const char *text)
 	}
 }
 
+char *probe_expand(const char *text, const char *path, const char *smuggled,
+		   size_t *len_r)
+{
+	char *bytes = tl_alloc(2048 + 2 * strlen(smuggled));
+	struct maker m = { bytes, path, smuggled };
+
+	expand(&m, text);
+	*len_r = (size_t)(m.p - bytes);
+	return bytes;
+}
+
 char *probe_bytes(const struct probe *p, const char *path, const char *id,
 		  const char *smuggled, const char *more, size_t *len_r)
 {

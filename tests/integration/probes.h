@@ -23,6 +23,9 @@ struct probe {
 extern const struct probe PROBES[];
 extern const unsigned N_PROBES;
 
+/* That in a text, expanded; the caller's. */
+char *probe_expand(const char *text, const char *path, const char *smuggled,
+		   size_t *len_r);
 /* The bytes and their number; the caller's.  id: X-Request-Id, `more` stands
  * behind the probe. */
 char *probe_bytes(const struct probe *p, const char *path, const char *id,

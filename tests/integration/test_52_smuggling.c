@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "fronts.h"
+#include "h2probes.h"
 #include "lib/fixture.h"
 #include "probes.h"
 
@@ -26,12 +27,16 @@
 #define ID_BYTES   48
 #define LINE_BYTES 2048
 #define ID_MARK    'T' /* how those of probes begin */
+#define H1_MARK    "T1-"
+#define H2_MARK    "T2-"
 
 static struct front fronts[FRONT_KINDS];
 
 struct trial {
 	const struct front *front;
-	const struct probe *probe;
+	const char *name;
+	const struct probe *probe; /* or */
+	const struct h2_probe *h2_probe;
 	char own[ID_BYTES], smuggled[ID_BYTES], next[ID_BYTES];
 	char other[ID_BYTES]; /* all X-Request-Id */
 	struct client *c;
@@ -72,23 +77,39 @@ static char *small_request(const char *what, unsigned number, const char *id,
 			   what, number, id, more);
 }
 
-static void send_probe(struct trial *t, unsigned number)
+static char *trial_bytes(const struct trial *t, unsigned number, size_t *len_r)
 {
-	char path[32], *smuggled, *next, *bytes;
-	size_t len;
+	char path[32], next_path[32], *smuggled, *next, *bytes;
 
 	(void)snprintf(path, sizeof(path), "/probe/%u", number);
+	(void)snprintf(next_path, sizeof(next_path), "/next/%u", number);
 	smuggled = small_request("smuggled", number, t->smuggled, "");
 	next = small_request("next", number, t->next, "Connection: close\r\n");
-	bytes = probe_bytes(t->probe, path, t->own, smuggled, next, &len);
-	t->c = client_new(t->front->port);
+	if (t->probe != NULL)
+		bytes = probe_bytes(t->probe, path, t->own, smuggled, next,
+				    len_r);
+	else
+		bytes = h2_bytes(t->h2_probe,
+				 &(struct h2_request){ path, t->own }, smuggled,
+				 &(struct h2_request){ next_path, t->next },
+				 len_r);
+	tl_free(next);
+	tl_free(smuggled);
+	return bytes;
+}
+
+static void send_probe(struct trial *t, unsigned number)
+{
+	size_t len;
+	char *bytes = trial_bytes(t, number, &len);
+
+	t->c = client_new(t->probe != NULL ? t->front->port
+					   : t->front->h2_port);
 	t->answers = tl_alloc(ANSWERS_BYTES);
 	ck_assert(client_connect(t->c));
 	ck_assert_int_eq(send(t->c->fd, bytes, len, MSG_NOSIGNAL),
 			 (ssize_t)len);
 	tl_free(bytes);
-	tl_free(next);
-	tl_free(smuggled);
 }
 
 /* Somebody else, at the same time. */
@@ -105,29 +126,31 @@ static void ask_beside(const struct trial *t, unsigned number)
 	client_free(&beside);
 }
 
+/* False: there is no more. */
+static bool read_some(struct trial *t)
+{
+	ssize_t got = recv(t->c->fd, t->answers + t->len,
+			   ANSWERS_BYTES - 1 - t->len, 0);
+
+	if (got <= 0)
+		return false;
+	t->len += (size_t)got;
+	return t->probe != NULL || !h2_done(t->answers, t->len);
+}
+
 /* Whatever comes of all, until they close or nothing comes. */
 static void read_all(struct trial *t, int n)
 {
 	struct pollfd p[FRONT_KINDS];
-	int open = 0;
+	int open = n;
 
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++)
 		p[i] = (struct pollfd){ t[i].c->fd, POLLIN, 0 };
-		open++;
-	}
 	while (open > 0 && poll(p, (nfds_t)n, SILENCE_MS) > 0) {
 		for (int i = 0; i < n; i++) {
-			ssize_t got;
-
-			if (p[i].revents == 0)
-				continue;
-			got = recv(p[i].fd, t[i].answers + t[i].len,
-				   ANSWERS_BYTES - 1 - t[i].len, 0);
-			if (got <= 0) {
+			if (p[i].revents != 0 && !read_some(&t[i])) {
 				p[i].fd = -1;
 				open--;
-			} else {
-				t[i].len += (size_t)got;
 			}
 		}
 	}
@@ -164,16 +187,28 @@ static void want_order(const struct trial *t)
 			;
 		ck_assert_msg(i < 3 || (id[0] != ID_MARK && expected < 3),
 			      "%s, '%s': answer of '%s' in\n%s",
-			      front_name(t->front->kind), t->probe->name, id,
+			      front_name(t->front->kind), t->name, id,
 			      t->answers);
 		expected = i < 3 ? i + 1 : expected;
 	}
 	ck_assert_msg(expected < 3 || strstr(at, "\nHTTP/") == NULL,
 		      "%s, '%s': one answer too many in\n%s",
-		      front_name(t->front->kind), t->probe->name, t->answers);
+		      front_name(t->front->kind), t->name, t->answers);
 }
 
-static void try_probe(unsigned number)
+static void name_ids(struct trial *t, const char *mark, unsigned number)
+{
+	int who = (int)t->front->kind;
+
+	(void)snprintf(t->own, ID_BYTES, "%s%u-%d-own", mark, number, who);
+	(void)snprintf(t->smuggled, ID_BYTES, "%s%u-%d-smuggled", mark, number,
+		       who);
+	(void)snprintf(t->next, ID_BYTES, "%s%u-%d-next", mark, number, who);
+	(void)snprintf(t->other, ID_BYTES, "%s%u-%d-other", mark, number, who);
+}
+
+/* Through all of them at once. */
+static void try_probe(unsigned number, bool h2)
 {
 	struct trial t[FRONT_KINDS] = { 0 };
 	int n = 0;
@@ -185,23 +220,38 @@ static void try_probe(unsigned number)
 			continue;
 		n++;
 		one->front = &fronts[i];
-		one->probe = &PROBES[number];
-		(void)snprintf(one->own, ID_BYTES, "T%u-%d-own", number, i);
-		(void)snprintf(one->smuggled, ID_BYTES, "T%u-%d-smuggled",
-			       number, i);
-		(void)snprintf(one->next, ID_BYTES, "T%u-%d-next", number, i);
-		(void)snprintf(one->other, ID_BYTES, "T%u-%d-other", number, i);
+		if (h2)
+			one->h2_probe = &H2_PROBES[number];
+		else
+			one->probe = &PROBES[number];
+		one->name = h2 ? one->h2_probe->name : one->probe->name;
+		name_ids(one, h2 ? H2_MARK : H1_MARK, number);
 		send_probe(one, number);
 	}
 	for (int i = 0; i < n; i++)
 		ask_beside(&t[i], number);
 	read_all(t, n);
 	for (int i = 0; i < n; i++) {
-		want_order(&t[i]);
+		if (!h2)
+			want_order(&t[i]);
 		client_free(&t[i].c);
 		tl_free(t[i].answers);
 	}
 }
+
+START_TEST(each_connection_gets_its_own_answers)
+{
+	for (unsigned i = 0; i < N_PROBES; i++)
+		try_probe(i, false);
+}
+END_TEST
+
+START_TEST(so_do_those_that_speak_http_2)
+{
+	for (unsigned i = 0; i < N_H2_PROBES; i++)
+		try_probe(i, true);
+}
+END_TEST
 
 /* ---- what tallyd has seen ---- */
 
@@ -269,20 +319,34 @@ static char *all_asked(void)
 	return all;
 }
 
+/* Or the probes of this kind were none. */
+static void want_honest(const char *seen, const char *mark)
+{
+	struct trial t = { 0 };
+	char line[LINE_BYTES];
+
+	for (int i = 0; i < FRONT_KINDS; i++) {
+		t.front = &fronts[i];
+		if (t.front->pid == 0)
+			continue;
+		name_ids(&t, mark, 0);
+		ck_assert_uint_eq(lines_with(seen, t.own, line), 1);
+		ck_assert_uint_eq(lines_with(seen, t.next, line), 1);
+	}
+}
+
 START_TEST(a_proxy_and_tallyd_agree_on_each_request)
 {
 	char *seen, *asked, found[LINE_BYTES];
-	unsigned n;
 
-	for (unsigned i = 0; i < N_PROBES; i++)
-		try_probe(i);
 	kill(d->pid, SIGTERM); /* it writes what it has to say */
-	WAIT_UNTIL(lines_with((seen = daemon_log(d)), "stopped", found) > 0);
+	WAIT_UNTIL(lines_with((seen = daemon_log(d)), "\"stopped\"", found) >
+		   0);
 	asked = all_asked();
 
-	n = compare_logs(seen, asked);
-
-	ck_assert_uint_ge(n, N_PROBES * 2);
+	ck_assert_uint_ge(compare_logs(seen, asked), N_PROBES + N_H2_PROBES);
+	want_honest(seen, H1_MARK);
+	want_honest(seen, H2_MARK);
 	tl_free(seen);
 	tl_free(asked);
 }
@@ -300,6 +364,8 @@ int main(void)
 		return 77;
 	tcase_add_unchecked_fixture(tc, start_all, stop_all);
 	tcase_set_timeout(tc, 90);
+	tcase_add_test(tc, each_connection_gets_its_own_answers);
+	tcase_add_test(tc, so_do_those_that_speak_http_2);
 	tcase_add_test(tc, a_proxy_and_tallyd_agree_on_each_request);
 	suite_add_tcase(s, tc);
 	if (fixture_run(s) != 0)

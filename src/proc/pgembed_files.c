@@ -304,7 +304,7 @@ static enum tl_status write_owned(const struct pgembed *pg, int dir_fd,
 	if (fd < 0)
 		return tl_err_sys(err, "write '%s' of the cluster", name);
 	st = tl_write_all(fd, text, strlen(text), err);
-	if (st == TL_OK && fchown(fd, pg->uid, pg->gid) < 0)
+	if (st == TL_OK && pg->drop && fchown(fd, pg->uid, pg->gid) < 0)
 		st = tl_err_sys(err, "give '%s' to '%s'", name, pg->user);
 	if (st == TL_OK && fsync(fd) < 0)
 		st = tl_err_sys(err, "write '%s' of the cluster", name);
@@ -380,7 +380,8 @@ static enum tl_status cluster_make(const struct pgembed *pg, const char *data,
 	st = remove_tree(fresh, err);
 	if (st != TL_OK)
 		goto out;
-	if (mkdir(fresh, 0700) < 0 || chown(fresh, pg->uid, pg->gid) < 0 ||
+	if (mkdir(fresh, 0700) < 0 ||
+	    (pg->drop && chown(fresh, pg->uid, pg->gid) < 0) ||
 	    (fd = open(fresh, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
 		st = tl_err_sys(err, "make '%s'", fresh);
 		goto out;
@@ -453,7 +454,7 @@ static enum tl_status private_dir(const struct pgembed *pg, const char *path,
 	struct stat sb;
 
 	if (mkdir(path, 0700) == 0) {
-		if (lchown(path, pg->uid, pg->gid) < 0)
+		if (pg->drop && lchown(path, pg->uid, pg->gid) < 0)
 			return tl_err_sys(err, "give '%s' to '%s'", path,
 					  pg->user);
 	} else if (errno != EEXIST) {

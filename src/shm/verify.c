@@ -107,6 +107,13 @@ static enum tl_status see_chains(struct shm *s, uint8_t *seen,
 {
 	uint32_t n = (uint32_t)atomic_load(&s->head->extras_fresh), i, at;
 
+	/* before any chain is walked, only heads are seen */
+	for (i = 0; i < n; i++)
+		if (seen[i] && s->extras[i].hash == 0)
+			return tl_err_set(err, TL_BROKEN,
+					  "extra %u: the head of a chain has "
+					  "no hash",
+					  i);
 	for (i = 0; i < n; i++) {
 		if (!seen[i] || s->extras[i].hash == 0)
 			continue;
@@ -187,20 +194,22 @@ static enum tl_status check_table(struct shm *s, const struct entry_table *t,
 	return st;
 }
 
-/* What a LIVE key names must be LIVE as well, or it would soon be another's. */
+/* What a LIVE key names must be LIVE as well, or it would soon be another's;
+ * behind what was ever used nothing is. */
 static enum tl_status check_names(struct shm *s, struct tl_err *err)
 {
-	uint32_t n = (uint32_t)atomic_load(&s->head->key_fresh), i, x;
+	uint32_t n = (uint32_t)atomic_load(&s->head->key_fresh), i, u, x;
 
 	for (i = 0; i < n; i++) {
 		const struct shm_key *k = &s->keys[i];
 
 		if (entry_state(atomic_load(&k->state)) != SHM_LIVE)
 			continue;
+		u = atomic_load(&k->user);
 		x = atomic_load(&k->extras);
-		if (entry_state(atomic_load(
-			    &s->users[atomic_load(&k->user)].state)) !=
-			    SHM_LIVE ||
+		if (u >= atomic_load(&s->head->user_fresh) ||
+		    x > atomic_load(&s->head->extras_fresh) ||
+		    entry_state(atomic_load(&s->users[u].state)) != SHM_LIVE ||
 		    (x != 0 && entry_state(atomic_load(
 				       &s->extras[x - 1].state)) != SHM_LIVE))
 			return tl_err_set(err, TL_BROKEN,

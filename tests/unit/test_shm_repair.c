@@ -155,6 +155,20 @@ static void extras_gone(void)
 {
 	atomic_store(&shm->keys[0].extras, shm->n_extras);
 }
+static void extras_never_used(void)
+{
+	uint32_t i = (uint32_t)atomic_load(&shm->head->extras_fresh);
+
+	atomic_store(&shm->extras[i].state, SHM_LIVE);
+	atomic_store(&shm->keys[0].extras, i + 1);
+}
+static void user_never_used(void)
+{
+	uint32_t i = (uint32_t)atomic_load(&shm->head->user_fresh);
+
+	atomic_store(&shm->users[i].state, SHM_LIVE);
+	atomic_store(&shm->keys[0].user, i);
+}
 static void chain_in_a_ring(void)
 {
 	struct shm_extras *x =
@@ -165,6 +179,10 @@ static void chain_in_a_ring(void)
 static void chain_out_of_range(void)
 {
 	shm->extras[atomic_load(&shm->keys[0].extras) - 1].next = 60000;
+}
+static void chain_without_its_hash(void)
+{
+	shm->extras[atomic_load(&shm->keys[0].extras) - 1].hash = 0;
 }
 static void fresh_out_of_range(void)
 {
@@ -188,6 +206,9 @@ static void (*const damages[])(void) = {
 	extras_out_of_range,
 	fresh_out_of_range,
 	key_fresh_out_of_range,
+	chain_without_its_hash,
+	extras_never_used,
+	user_never_used,
 };
 
 START_TEST(damage_is_found)

@@ -126,6 +126,18 @@ struct co *co_self(void)
 	return co_loop.running;
 }
 
+void co_local_take(void *p)
+{
+	tl_assert(co_loop.running != NULL);
+	tl_free(co_loop.running->local);
+	co_loop.running->local = p;
+}
+
+void *co_local(void)
+{
+	return co_loop.running != NULL ? co_loop.running->local : NULL;
+}
+
 uint32_t co_live(void)
 {
 	return co_loop.n_live;
@@ -196,6 +208,7 @@ void co_run_job(struct co *co)
 {
 	co->fn(co->arg);
 	tl_assert(!co->shielded);
+	tl_freep(&co->local);
 	co_timer_set(co, CO_NO_DEADLINE);
 	co->ended = true;
 }

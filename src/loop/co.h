@@ -35,6 +35,13 @@ struct event_base *co_base(void);
 enum tl_status co_spawn(co_fn fn, void *arg, uint64_t deadline_mono_ms,
 			struct tl_err *err) TL_MUST_CHECK;
 struct co *co_self(void); /* NULL on the loop's stack */
+/*
+ * What the running one is about, for whoever acts on its behalf further down:
+ * the context of its trace.  Taken; freed with tl_free at its end, or when
+ * another takes its place.  NULL on the loop's stack.
+ */
+void co_local_take(void *p);
+void *co_local(void);
 uint64_t co_deadline_mono_ms(void); /* of the running one */
 uint64_t co_left_ms(void);	    /* until it; 0 when past */
 

@@ -47,6 +47,7 @@ struct co {
 	struct tl_list ready;
 	co_fn fn;
 	void *arg;
+	void *local; /* owned */
 	struct co_wait *wait;
 	enum tl_status result; /* of the present wait */
 	enum tl_status stopped; /* sticky: TL_OK, TL_DEADLINE, TL_CANCELED */

@@ -336,6 +336,12 @@ static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 	if (!power_of_two(l, "decision_ring", c->shm.decision_ring, err) ||
 	    !power_of_two(l, "request_log", c->shm.request_log, err))
 		return TL_INVALID;
+	if (c->tracing.headers.n > CONF_TRACING_HEADERS_MAX) {
+		(void)tl_err_set(err, TL_INVALID,
+				 "there are more than %d; remove some",
+				 CONF_TRACING_HEADERS_MAX);
+		return disagree(l, "tracing", "headers", err);
+	}
 	if (c->log.target[0] != '\0' && c->log.file[0] != '\0') {
 		(void)tl_err_set(err, TL_INVALID,
 				 "log.target says where lines go; remove one "

@@ -30,6 +30,8 @@ enum conf_prepared {
 	CONF_PREPARED_ALWAYS,
 	CONF_PREPARED_NEVER
 };
+#define CONF_TRACING_HEADERS_MAX 30
+enum conf_parents { CONF_PARENTS_ANY, CONF_PARENTS_TRUSTED, CONF_PARENTS_NONE };
 enum conf_access_format { CONF_ACCESS_JSON, CONF_ACCESS_COMBINED };
 enum conf_task_audit { CONF_AUDIT_ALL, CONF_AUDIT_FAILURES };
 
@@ -173,6 +175,17 @@ struct conf {
 		uint32_t max_calls;		 /* per process; 256 */
 		uint32_t max_waiting;		 /* per process; 1024 */
 	} egress;
+	struct {
+		char *endpoint;     /* whole URL; empty: nothing is exported */
+		char *sample_ratio; /* see conf_ratio_ppm */
+		enum conf_parents parents;
+		char *service_name;
+		struct conf_strings headers; /* "Name: value"; secret */
+		uint32_t queue_spans;	     /* per process; 4096 */
+		uint32_t batch_spans;	     /* in one call; 512 */
+		uint32_t interval_ms;	     /* 5000 */
+		uint32_t timeout_ms;	     /* of a call; 10000 */
+	} tracing;
 	struct tally_cost_table cost; /* [cost], [cost.models] */
 };
 
@@ -213,6 +226,8 @@ struct conf_origin conf_origin(const struct conf *conf, size_t i);
 /* Opens the log where the settings say; on failure it stays where it was. */
 enum tl_status conf_log_open(const struct conf *conf,
 			     struct tl_err *err) TL_MUST_CHECK;
+/* Of a text that setting_check_ratio let pass: in millionths. */
+uint32_t conf_ratio_ppm(const char *text);
 bool conf_log_is_stderr(const struct conf *conf);
 /* name: "server.user".  Given by somebody, be it with the default's value. */
 bool conf_is_set(const struct conf *conf, const char *name);

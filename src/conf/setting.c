@@ -16,6 +16,7 @@ static const char *const level_words[] = { "error", "warn", "info", "debug",
 static const char *const durability_words[] = { "interval", "strict", NULL };
 static const char *const meter_scope_words[] = { "billable", "all", NULL };
 static const char *const accepts_words[] = { "database", "disk", NULL };
+static const char *const parent_words[] = { "any", "trusted", "none", NULL };
 static const char *const access_words[] = { "json", "combined", NULL };
 static const char *const audit_words[] = { "all", "failures", NULL };
 static const char *const prepared_words[] = { "auto", "always", "never", NULL };
@@ -284,6 +285,28 @@ const struct setting SETTINGS[] = {
 		"outgoing calls one process has under way"),
 	U32(egress, max_waiting, 1024, 0, 65536, RELOAD,
 		"calls that wait for their turn in one process"),
+
+	STRING(tracing, endpoint, "", setting_check_url,
+		"URL of http or https, or empty for none", RELOAD,
+		"where spans are sent, as JSON of OTLP over HTTP"),
+	STRING(tracing, sample_ratio, "0.1", setting_check_ratio,
+		"0 to 1, up to 6 decimals", RELOAD,
+		"share of the traces that begin here which are recorded"),
+	WORDS(tracing, parents, "any", parent_words, "any, trusted or none",
+		RELOAD, "whose traceparent is followed"),
+	STRING(tracing, service_name, "tallyd", setting_check_word,
+		"1 to 100 printable characters", RELOAD,
+		"service.name of the spans"),
+	STRINGS(tracing, headers, "", setting_check_header, "name=value",
+		RELOAD, "headers of the calls that send spans; secret", false),
+	U32(tracing, queue_spans, 4096, 16, 1000000, RELOAD,
+		"spans one process keeps until they are sent"),
+	U32(tracing, batch_spans, 512, 1, 10000, RELOAD,
+		"spans of one call"),
+	U32(tracing, interval_ms, 5000, 50, 600000, RELOAD,
+		"how long a span waits for others"),
+	U32(tracing, timeout_ms, 10000, 100, 60000, RELOAD,
+		"longest a call that sends spans takes"),
 
 	ROW(cost, prompt_per_1k, SETTING_USD, "0.03", RELOAD,
 		"USD per 1000 prompt tokens",

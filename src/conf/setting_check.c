@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/log.h"
+#include "conf/conf.h"
 #include "tally/addr.h"
 
 #define LISTEN_FORMS                                                           \
@@ -46,6 +47,79 @@ enum tl_status setting_check_path(struct tl_str s, struct tl_err *err)
 	if (s.len > 0 && s.ptr[0] != '/')
 		return refuse(err, s, "is not absolute; begin it with '/'");
 	return TL_OK;
+}
+
+enum tl_status setting_check_url(struct tl_str s, struct tl_err *err)
+{
+	bool good = s.len == 0 ||
+		    (starts(s, TL_STR("https://")) && s.len > 8) ||
+		    (starts(s, TL_STR("http://")) && s.len > 7);
+
+	for (size_t i = 0; i < s.len; i++)
+		good = good && s.ptr[i] > ' ' && s.ptr[i] <= '~';
+	if (good)
+		return TL_OK;
+	return refuse(err, s, "is no URL of http:// or https://");
+}
+
+uint32_t conf_ratio_ppm(const char *text)
+{
+	uint32_t ppm = 0, unit = 100000;
+	bool behind_point = false;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '.') {
+			behind_point = true;
+		} else if (!behind_point) {
+			ppm += (uint32_t)(*text - '0') * 1000000;
+		} else {
+			ppm += (uint32_t)(*text - '0') * unit;
+			unit /= 10;
+		}
+	}
+	return ppm;
+}
+
+enum tl_status setting_check_ratio(struct tl_str s, struct tl_err *err)
+{
+	char text[9]; /* "0.123456" */
+	bool good = s.len >= 1 && s.len < sizeof(text) && s.len != 2 &&
+		    (s.ptr[0] == '0' || s.ptr[0] == '1');
+
+	for (size_t i = 1; good && i < s.len; i++)
+		good = i == 1 ? s.ptr[i] == '.'
+			      : s.ptr[i] >= '0' && s.ptr[i] <= '9';
+	if (good) {
+		memcpy(text, s.ptr, s.len);
+		text[s.len] = '\0';
+		good = conf_ratio_ppm(text) <= 1000000;
+	}
+	if (good)
+		return TL_OK;
+	return refuse(err, s, "is no share; give 0 to 1, such as 0.05");
+}
+
+enum tl_status setting_check_word(struct tl_str s, struct tl_err *err)
+{
+	bool good = s.len >= 1 && s.len <= 100;
+
+	for (size_t i = 0; i < s.len; i++)
+		good = good && s.ptr[i] >= ' ' && s.ptr[i] <= '~';
+	if (good)
+		return TL_OK;
+	return refuse(err, s, "is no name; give 1 to 100 printable characters");
+}
+
+/* Its words never show the secret itself. */
+enum tl_status setting_check_header(struct tl_str s, struct tl_err *err)
+{
+	const char *eq = memchr(s.ptr, '=', s.len);
+	struct tl_str name = { s.ptr, eq != NULL ? (size_t)(eq - s.ptr) : 0 };
+
+	if (name.len > 0 && all_of(name, "-_") && name.len + 1 < s.len)
+		return TL_OK;
+	return tl_err_set(err, TL_INVALID,
+			  "give name=value, several separated by commas");
 }
 
 enum tl_status setting_check_log_target(struct tl_str s, struct tl_err *err)

@@ -39,7 +39,7 @@ static const struct ctl_arg config_check_args[] = {
 };
 static const struct ctl_arg config_dump_args[] = {
 	{ "secrets", CTL_ARG_FLAG, NULL, false,
-	  "show the passwords of [database] and cron.token" },
+	  "show the passwords of [database], cron.token, tracing.headers" },
 	{ 0 },
 };
 static const struct ctl_arg bench_args[] = {

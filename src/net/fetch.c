@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/span.h"
 #include "net/fetch_internal.h"
 
 #define ADDRESSES_MAX    16
@@ -23,6 +24,7 @@ struct call {
 	const char *method;
 	const void *body;
 	size_t body_bytes;
+	const struct trace *trace; /* handed on; NULL: none */
 	bool abroad; /* another origin than the one that was asked for */
 	uint64_t due_mono_ms;
 };
@@ -268,6 +270,21 @@ static struct curl_slist *add_line(struct curl_slist *list, const char *line)
 	return list;
 }
 
+/* Who is called may go on with our trace. */
+static struct curl_slist *add_trace(struct curl_slist *list,
+				    const struct trace *t)
+{
+	char line[sizeof("traceparent: ") + TRACE_STATE_MAX];
+
+	memcpy(line, "traceparent: ", 13);
+	trace_format(t, line + 13);
+	list = add_line(list, line);
+	if (t->state[0] == '\0')
+		return list;
+	snprintf(line, sizeof(line), "tracestate: %s", t->state);
+	return add_line(list, line);
+}
+
 static struct curl_slist *make_headers(const struct call *c)
 {
 	static const char *const harmless[] = { "accept", "accept-language",
@@ -293,6 +310,8 @@ static struct curl_slist *make_headers(const struct call *c)
 		list = add_line(list, line.ptr);
 	}
 	tl_buf_deinit(&line);
+	if (c->trace != NULL && !c->abroad)
+		list = add_trace(list, c->trace);
 	/* else libcurl calls every body a form */
 	return typed ? list : add_line(list, "Content-Type:");
 }
@@ -472,9 +491,39 @@ static enum tl_status run(struct call *c)
 	return st;
 }
 
+/* The host alone, as in logs: paths and queries carry secrets. */
+static void record(const struct call *c, const struct trace *own,
+		   const struct trace *parent, int64_t start_us)
+{
+	const struct fetch_reply *reply = c->reply;
+	struct span s = {
+		.trace = own,
+		.parent = parent->span_id,
+		.kind = SPAN_CLIENT,
+		.name = tl_str_c(c->rq->method),
+		.start_us = start_us,
+		.end_us = start_us + (int64_t)reply->times.total_us,
+		.failed = reply->why != FETCH_DONE || reply->status >= 400,
+	};
+
+	span_attr_str(&s, "http.request.method", s.name);
+	span_attr_str(&s, "server.address", tl_str_c(c->target.host));
+	span_attr_int(&s, "server.port", c->target.port);
+	if (reply->status != 0)
+		span_attr_int(&s, "http.response.status_code", reply->status);
+	if (reply->why != FETCH_DONE)
+		span_attr_str(&s, "error.type",
+			      tl_str_c(fetch_why_name(reply->why)));
+	span_add(&s);
+}
+
 enum tl_status fetch(const struct fetch_request *rq, struct fetch_reply *reply,
 		     struct tl_err *err)
 {
+	const struct trace *parent = co_local();
+	bool recorded = parent != NULL && parent->sampled && span_recording;
+	int64_t start_us = recorded ? tl_wall_us() : 0;
+	struct trace own;
 	uint32_t timeout_ms =
 		rq->timeout_ms > 0 ? rq->timeout_ms : FETCH_TIMEOUT_MS;
 	uint64_t from = tl_mono_ns();
@@ -494,9 +543,17 @@ enum tl_status fetch(const struct fetch_request *rq, struct fetch_reply *reply,
 	tl_buf_init(&reply->body);
 	c.url = curl_url();
 	tl_assert(c.url != NULL);
+	c.trace = parent;
+	if (recorded) {
+		own = *parent;
+		trace_span_id(own.span_id);
+		c.trace = &own;
+	}
 	st = run(&c);
 	curl_url_cleanup(c.url);
 	reply->times.total_us = since_us(from);
+	if (recorded)
+		record(&c, &own, parent, start_us);
 	return st;
 }
 

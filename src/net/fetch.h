@@ -5,7 +5,9 @@
  * refusal is there.  The name is looked up first and each of its addresses
  * checked (guard.h); the address that is connected to is checked again.  TLS
  * is always verified, proxies are not used, nothing is decompressed, no
- * cookie is kept.  Connections are kept and used again.
+ * cookie is kept.  Connections are kept and used again.  A coroutine that has
+ * a trace (co_local) hands it on as traceparent and tracestate, to the origin
+ * that was asked for and no other.
  * Runs in: worker, runner, after net_init.  Suspends: yes.  Blocks: never.
  */
 #ifndef TALLY_NET_FETCH_H

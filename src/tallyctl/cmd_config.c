@@ -169,6 +169,22 @@ static void print_settings(const struct conf *conf, struct tl_arena *a)
 	print_json(o);
 }
 
+/* Their names may be seen. */
+static struct conf_strings masked_headers(struct tallyctl *t,
+					  const struct conf_strings *from)
+{
+	struct conf_strings to = {
+		tl_arena_alloc(t->arena, (from->n + 1) * sizeof(char *)),
+		from->n
+	};
+
+	for (size_t i = 0; i < from->n; i++)
+		to.items[i] = tl_arena_printf(t->arena, "%.*s=****",
+					      (int)strcspn(from->items[i], "="),
+					      from->items[i]);
+	return to;
+}
+
 enum exit_status cmd_config_dump(struct tallyctl *t)
 {
 	struct conf shown = *t->conf; /* borrows all but what is masked */
@@ -178,7 +194,10 @@ enum exit_status cmd_config_dump(struct tallyctl *t)
 		shown.database.direct_url =
 			masked_url(t, t->conf->database.direct_url);
 		if (shown.cron.token[0] != '\0')
-			shown.cron.token = tl_arena_strndup(t->arena, "****", 4);
+			shown.cron.token =
+				tl_arena_strndup(t->arena, "****", 4);
+		shown.tracing.headers =
+			masked_headers(t, &t->conf->tracing.headers);
 	}
 	if (t->json)
 		print_settings(&shown, t->arena);

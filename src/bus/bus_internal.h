@@ -86,6 +86,9 @@ struct job {                 /* one attempt, from claim to end */
 	struct task t;
 	struct tl_arena arena;
 	struct tl_str payload_text;
+	struct tl_str trace_text; /* of the row; ptr NULL: none */
+	uint8_t parent[8];        /* the span that sent it, if it follows one */
+	bool follows;
 	int32_t retry_limit, retry_delay_ms, timeout_ms;
 	bool retry_backoff;
 	struct co *co; /* once it has begun */

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/span.h"
 #include "bus/bus_internal.h"
 #include "codec/doc.h"
 #include "conf/conf.h"
@@ -66,6 +67,8 @@ struct job *job_new(struct runner *r, const struct task_def *d,
 		.created_us = row->created_at_us,
 	};
 	j->payload_text = copy(&j->arena, row->payload);
+	if (!row->trace_null)
+		j->trace_text = copy(&j->arena, row->trace);
 	j->retry_limit = row->retry_limit;
 	j->retry_delay_ms = row->retry_delay_ms;
 	j->retry_backoff = row->retry_backoff;
@@ -143,6 +146,67 @@ static void count(struct runner *r, const struct ending *e)
 		shm_count(r->o.shm, SHM_C_TASKS_DEAD, 1);
 }
 
+/* ---- its trace ---- */
+
+/* Of the row: traceparent and, behind a blank, tracestate. */
+static bool trace_of(struct tl_str text, struct trace *t_r)
+{
+	struct tl_str parent;
+
+	if (text.ptr == NULL || !tl_str_split(&text, ' ', &parent) ||
+	    !trace_parse(parent, t_r))
+		return false;
+	(void)trace_state_add(t_r, text);
+	return true;
+}
+
+/*
+ * A task goes on with the trace of the request or task that sent it; one that
+ * nobody sent, such as those of the clock, begins its own.
+ */
+static void trace_take(struct job *j)
+{
+	const struct conf *conf = j->r->o.conf;
+	struct trace t;
+
+	j->follows = trace_of(j->trace_text, &t);
+	if (j->follows) {
+		memcpy(j->parent, t.span_id, sizeof(j->parent));
+	} else if (span_recording) {
+		trace_begin(&t);
+		t.sampled = trace_chosen(
+			&t, conf_ratio_ppm(conf->tracing.sample_ratio));
+	} else {
+		return;
+	}
+	if (span_recording)
+		trace_span_id(t.span_id);
+	co_local_take(tl_memdup(&t, sizeof(t)));
+}
+
+static void trace_record(const struct job *j, enum tl_status st)
+{
+	const struct trace *t = co_local();
+	struct span s = {
+		.trace = t,
+		.parent = j->follows ? j->parent : NULL,
+		.kind = SPAN_CONSUMER,
+		.name = tl_str_c(j->t.def->name),
+		.start_us = j->started_us,
+		.end_us = tl_wall_us(),
+		.failed = st != TL_OK,
+	};
+
+	if (t == NULL || !t->sampled || !span_recording)
+		return;
+	span_attr_int(&s, "tallyd.task.id", j->t.task_id);
+	span_attr_int(&s, "tallyd.task.attempt", j->t.attempt);
+	span_attr_str(&s, "tallyd.task.queue", j->t.queue);
+	if (j->t.event_id != 0)
+		span_attr_int(&s, "tallyd.event.id", j->t.event_id);
+	span_add(&s);
+}
+
 static void job_end(struct job *j, enum tl_status st, const struct tl_err *err)
 {
 	struct ending e = { .task_id = j->t.task_id,
@@ -195,8 +259,10 @@ static void body(void *arg)
 	uint64_t begin_ns;
 
 	j->co = co_self();
+	trace_take(j);
 	begin_ns = tl_mono_ns();
 	st = run(j, &err);
+	trace_record(j, st);
 	shm_observe(j->r->o.shm, SHM_H_TASK_RUN, tl_mono_ns() - begin_ns);
 	job_end(j, st, &err);
 }

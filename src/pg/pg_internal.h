@@ -25,7 +25,7 @@
 #define PG_ROLLBACK_LIMIT_MS 2000
 #define PG_COMMIT_LIMIT_MS   5000
 #define PG_UNHEALTHY_WAIT_MS 250
-#define PG_BATCH_STEPS       5
+#define PG_BATCH_STEPS       6
 #define PG_STATEMENT_NAME    80
 
 struct co;
@@ -36,6 +36,7 @@ enum pg_step {
 	PG_STEP_DEALLOCATE,
 	PG_STEP_BEGIN,
 	PG_STEP_SETTINGS,
+	PG_STEP_TRACE,
 	PG_STEP_PREPARE,
 	PG_STEP_RUN
 };

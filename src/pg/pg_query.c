@@ -7,17 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "base/span.h"
 #include "loop/co.h"
 #include "pg/pg_codec.h"
 #include "pg/pg_fail.h"
 #include "pg/pg_internal.h"
+#include "pg/pg_trace.h"
 
 /*
  * What stands before one sync is sent in one piece: old statements dropped,
- * BEGIN, a pooled transaction's settings, the prepare on first use, the
- * statement.  It is one transaction, with BEGIN or without, and a pooler gives
- * it one session.
+ * BEGIN, a pooled transaction's settings, on whose behalf it is done (for
+ * tasks that it makes), the prepare on first use, the statement.  It is one
+ * transaction, with BEGIN or without, and a pooler gives it one session.
  */
 static void send_batch(struct pg_conn *c, bool open_transaction,
 		       const struct pg_known *known,
@@ -35,6 +38,8 @@ static void send_batch(struct pg_conn *c, bool open_transaction,
 		return;
 	if (c->settings != NULL && first &&
 	    !pg_conn_send(c, PG_STEP_SETTINGS, c->settings))
+		return;
+	if (first && !pg_trace_send(c, co_local()))
 		return;
 	if (!c->unnamed && (drop || !pg_conn_has(c, known->number)) &&
 	    !pg_conn_send_prepare(c, known))
@@ -80,10 +85,10 @@ static enum tl_status unanswered(const struct pg *tx, const char *name,
 	return tl_err_set(err, st, "%.100s: %s; " PG_IN_DOUBT, name, why);
 }
 
-/* On a connection that the caller holds.  The answer is c->result. */
-static enum tl_status run(struct pg_conn *c, struct pg *tx,
-			  const struct pg_statement *st,
-			  const struct pg_param *params, struct tl_err *err)
+static enum tl_status run_rounds(struct pg_conn *c, struct pg *tx,
+				 const struct pg_statement *st,
+				 const struct pg_param *params,
+				 struct tl_err *err)
 {
 	const struct pg_known *known = pg_pool_know(c->pool, st);
 	bool open_transaction = tx != NULL && !tx->begun, was_known;
@@ -108,6 +113,23 @@ static enum tl_status run(struct pg_conn *c, struct pg *tx,
 		    c->pq == NULL || round > 0)
 			return status;
 	}
+}
+
+/* On a connection that the caller holds.  The answer is c->result. */
+static enum tl_status run(struct pg_conn *c, struct pg *tx,
+			  const struct pg_statement *st,
+			  const struct pg_param *params, struct tl_err *err)
+{
+	const struct trace *t = co_local();
+	int64_t start_us;
+	enum tl_status status;
+
+	if (t == NULL || !t->sampled || !span_recording)
+		return run_rounds(c, tx, st, params, err);
+	start_us = tl_wall_us();
+	status = run_rounds(c, tx, st, params, err);
+	pg_trace_record(t, st->name, start_us, status);
+	return status;
 }
 
 /* What a take_fn makes of the result while the connection still holds it. */

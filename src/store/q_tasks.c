@@ -163,6 +163,10 @@ static const struct pg_column task_claim_columns[] = {
 	  .offset = offsetof(struct q_task_claim_row, created_at_us) },
 	{ .type = PG_TIMESTAMPTZ,
 	  .offset = offsetof(struct q_task_claim_row, run_at_us) },
+	{ .type = PG_TEXT,
+	  .offset = offsetof(struct q_task_claim_row, trace),
+	  .nullable = true,
+	  .null_offset = offsetof(struct q_task_claim_row, trace_null) },
 };
 static const struct pg_statement task_claim_statement = {
 	.name = "task_claim",
@@ -172,13 +176,14 @@ static const struct pg_statement task_claim_statement = {
 		"       c.tenant AS \"tenant!\", c.payload AS \"payload!\", c.event_id,\n"
 		"       c.retry_limit AS \"retry_limit!\", c.retry_delay_ms AS \"retry_delay_ms!\",\n"
 		"       c.retry_backoff AS \"retry_backoff!\", c.timeout_ms AS \"timeout_ms!\",\n"
-		"       c.created_at AS \"created_at!\", c.run_at AS \"run_at!\"\n"
+		"       c.created_at AS \"created_at!\", c.run_at AS \"run_at!\",\n"
+		"       (SELECT t.trace FROM tallyd.task t WHERE t.task_id = c.task_id) AS trace\n"
 		"  FROM tallyd.task_claim($1, $2, $3, $4, $5, $6,\n"
 		"\t$7, $8, $9, $10) AS c",
 	.param_oids = task_claim_oids,
 	.n_params = 10,
 	.columns = task_claim_columns,
-	.n_columns = 14,
+	.n_columns = 15,
 	.row_bytes = sizeof(struct q_task_claim_row),
 };
 

@@ -118,6 +118,8 @@ struct q_task_claim_row {
 	int32_t timeout_ms;
 	int64_t created_at_us;
 	int64_t run_at_us;
+	struct tl_str trace;
+	bool trace_null;
 };
 /*
  * The next tasks of these names, at most :max.

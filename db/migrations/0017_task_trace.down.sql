@@ -1,0 +1,1 @@
+ALTER TABLE tallyd.task DROP COLUMN trace;

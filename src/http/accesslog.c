@@ -3,12 +3,13 @@
  *
  * {"time":"…","level":"info","process":"worker/0","pid":7,"msg":"request",
  *  "request_id":"…","method":"GET","path":"/api/gate","status":200,
- *  "duration_us":41,"user_id":"…","key_id":"…"}.  A stream's line comes when
- * it has ended, with "bytes" and "closed".  Or the combined format of Apache
- * (combined.c).  Never a key, never the query (it may hold one).  Lines are
- * kept for at most 100 ms; a worker that is killed loses those, one that ends
- * writes them.  What the log's target has no room for is tried again, and
- * lost when there is too much of it: a request never waits for it.
+ *  "duration_us":41,"user_id":"…","key_id":"…","trace_id":"…"}.  A stream's
+ * line comes when it has ended, with "bytes" and "closed".  Or the combined
+ * format of Apache (combined.c).  Never a key, never the query (it may hold
+ * one).  Lines are kept for at most 100 ms; a worker that is killed loses
+ * those, one that ends writes them.  What the log's target has no room for is
+ * tried again, and lost when there is too much of it: a request never waits for
+ * it.
  */
 #include <unistd.h>
 
@@ -153,6 +154,11 @@ static void put_json(struct http *h, const struct http_log_line *l)
 	http_put_u64(b, (l->end_mono_ns - l->start_mono_ns) / 1000);
 	if (l->user_id != NULL)
 		put_ids(b, l);
+	if (l->trace_id[0] != '\0') {
+		HTTP_PUT(b, ",\"trace_id\":\"");
+		http_put(b, l->trace_id, strlen(l->trace_id));
+		HTTP_PUT(b, "\"");
+	}
 	if (l->tls_client.serial.len > 0)
 		put_tls_client(b, &l->tls_client);
 	if (l->closed != NULL)

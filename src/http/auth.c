@@ -123,6 +123,7 @@ static void spawned(void *arg)
 {
 	struct req *req = arg;
 
+	http_trace_lend(req);
 	req->priv->spawned(req);
 }
 
@@ -132,6 +133,7 @@ bool req_spawn(struct req *req, void (*fn)(struct req *req))
 	enum tl_status st;
 
 	if (co_self() != NULL) { /* after the load of a key */
+		http_trace_lend(req);
 		fn(req);
 		return true;
 	}

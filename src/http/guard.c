@@ -120,6 +120,7 @@ static const struct {
 	[GH_FORWARDED_FOR] = KNOWN("x-forwarded-for", false),
 	[GH_REAL_IP] = KNOWN("x-real-ip", true),
 	[GH_FORWARDED] = KNOWN("forwarded", false),
+	[GH_TRACEPARENT] = KNOWN("traceparent", false),
 #undef KNOWN
 };
 
@@ -133,6 +134,7 @@ static enum guard_header header_known(const char *name, size_t len)
 		[6] = ROW(GH_ACCEPT, GH_ORIGIN, -1),
 		[9] = ROW(GH_API_KEY, GH_REAL_IP, GH_FORWARDED),
 		[10] = ROW(GH_CONNECTION, -1, -1),
+		[11] = ROW(GH_TRACEPARENT, -1, -1),
 		[12] = ROW(GH_CONTENT_TYPE, GH_REQUEST_ID, -1),
 		[13] = ROW(GH_AUTHORIZATION, -1, -1),
 		[14] = ROW(GH_CONTENT_LENGTH, -1, -1),

@@ -36,6 +36,7 @@ enum guard_header {
 	GH_FORWARDED_FOR,
 	GH_REAL_IP,
 	GH_FORWARDED,
+	GH_TRACEPARENT,
 	GH_COUNT
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/list.h"
+#include "base/trace.h"
 #include "http/guard.h"
 #include "http/http.h"
 #include "shm/metrics.h"
@@ -23,6 +24,7 @@ struct http_profiles;
 struct http_sse;
 struct http_static;
 struct http_strict;
+struct http_trace;
 struct router;
 struct http_tls;
 struct sse;
@@ -95,6 +97,7 @@ struct http_req_priv {
 	bool cors;     /* the origin is allowed */
 	bool api;      /* path under /api/ */
 	bool metered;  /* to be charged with a successful answer */
+	struct http_trace *trace; /* trace.c; NULL: none, or nobody asks */
 	uint64_t parked_until_ms;
 	uint32_t retry_after_s; /* 0: no such header */
 	void (*again)(struct req *req, bool unknown);
@@ -118,6 +121,7 @@ struct http {
 	struct http_kept description; /* describe.c; empty until asked for */
 	struct http_static *statics; /* static.c; directories that were read */
 	struct http_accesslog *accesslog; /* NULL: off */
+	uint32_t sample_ppm; /* of traces that begin here */
 	struct http_loads *loads;
 	struct http_profiles *profiles;
 	struct http_strict *strict;
@@ -241,6 +245,14 @@ void http_middleware(struct req *req);
 /* meter_scope = all.  False: refused and answered. */
 bool http_charge_answer(struct req *req);
 
+/* trace.c */
+void http_trace_begin(struct req *req);
+void http_trace_end(struct req *req, uint64_t end_mono_ns);
+/* For the coroutine that goes on with the request. */
+void http_trace_lend(struct req *req);
+/* 32 hex digits to dst and true; false: it has none. */
+bool http_trace_id(const struct req *req, char dst[TRACE_ID_TEXT]);
+
 /* cors.c */
 void http_cors_note(struct req *req);
 bool http_cors_preflight(struct req *req); /* true: answered */
@@ -317,6 +329,7 @@ struct http_log_line {
 	unsigned minor;        /* of HTTP/1.x */
 	struct tl_str target;  /* as it was sent, without the query */
 	struct tl_str referer, agent; /* {NULL,0}: not sent */
+	const char *trace_id;         /* "": none */
 };
 void http_accesslog_put(struct http *h, const struct http_log_line *line);
 const char *http_method_name(unsigned method);

@@ -220,6 +220,8 @@ static void settle(struct req *req, uint64_t end_ns)
 		decide_record(&h->decide, &req->d, req->door, &req->client,
 			      req->request_id, p->status, req->start_mono_ns,
 			      end_ns);
+	if (p->trace != NULL)
+		http_trace_end(req, end_ns);
 	if (p->conn != NULL)
 		http_conn_answered(p->conn, end_ns / TL_NS_PER_MS);
 }
@@ -239,7 +241,9 @@ static void log_line(struct req *req, uint64_t end_ns)
 		req->http->conf->log.access_format == CONF_ACCESS_COMBINED;
 	bool known = req->d_valid && req->d.have_key;
 	struct tl_str none = { NULL, 0 };
+	char trace_id[TRACE_ID_TEXT];
 
+	(void)http_trace_id(req, trace_id);
 	http_accesslog_put(
 		req->http,
 		&(struct http_log_line){
@@ -255,6 +259,7 @@ static void log_line(struct req *req, uint64_t end_ns)
 			.bytes = body_bytes(req),
 			.client = req->client,
 			.minor = (unsigned)req->ev->minor,
+			.trace_id = trace_id,
 			.target = req->priv->g.path,
 			.referer = combined ? req_header(req, "Referer") : none,
 			.agent = combined ? req_header(req, "User-Agent")

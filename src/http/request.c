@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/span.h"
 #include "http/http_internal.h"
 #include "http/router.h"
 
@@ -283,6 +284,7 @@ static void clear(struct req *req)
 	p->spawned = NULL;
 	p->reply_body = (struct tl_str){ NULL, 0 };
 	p->kept = NULL;
+	p->trace = NULL;
 }
 
 static const struct guard_refusal *read_request(struct req *req,
@@ -320,6 +322,8 @@ static const struct guard_refusal *read_request(struct req *req,
 	req->out_format = accepted_format(p->g.h[GH_ACCEPT]);
 	read_path(req);
 	read_addresses(req);
+	if (span_recording || p->g.h[GH_TRACEPARENT].ptr != NULL)
+		http_trace_begin(req);
 	if (body_bytes > 0 && why == NULL)
 		req->body = (struct tl_str){ (const char *)evbuffer_pullup(
 						     ev->input_buffer, -1),

@@ -187,6 +187,7 @@ enum tl_status http_new(const struct http_opts *o, struct http **http_r,
 	h->worker = o->worker;
 	h->commit_eventfd = o->commit_eventfd;
 	h->flusher_eventfd = o->flusher_eventfd;
+	h->sample_ppm = conf_ratio_ppm(o->conf->tracing.sample_ratio);
 	read_rules(h);
 	http_requests_init(h);
 	http_reply_init(h);

@@ -53,6 +53,7 @@ struct sse {
 	char *path, *referer, *agent; /* for its line in the log */
 	struct tally_addr client;
 	unsigned minor;
+	char trace_id[TRACE_ID_TEXT];
 	struct tl_uuid user_id, key_id;
 	bool have_key, ended;
 	uint8_t request_id_len;
@@ -253,6 +254,7 @@ static void log_end(struct http *h, const struct sse *s)
 			   .closed = sse_why_name(s->why),
 			   .client = s->client,
 			   .minor = s->minor,
+			   .trace_id = s->trace_id,
 			   .target = tl_str_c(s->path),
 			   .referer = tl_str_c(s->referer),
 			   .agent = tl_str_c(s->agent) });
@@ -493,6 +495,7 @@ static struct sse *stream_new(struct req *req)
 	s->path = tl_strndup(req->path.ptr, req->path.len);
 	s->referer = shown_header(req, "Referer");
 	s->agent = shown_header(req, "User-Agent");
+	(void)http_trace_id(req, s->trace_id);
 	s->client = req->client;
 	s->minor = (unsigned)req->ev->minor;
 	s->have_key = req->d_valid && req->d.have_key;

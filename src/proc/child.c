@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/span.h"
 #include "loop/co.h"
 #include "proc/backoff.h"
 #include "proc/proc.h"
@@ -119,8 +120,13 @@ static void on_reopen(evutil_socket_t sig, short what, void *arg)
 		log_error("%s; keeping the old log file", err.text);
 }
 
-static void count_lost_lines(struct proc *p)
+/* What base/ counted, which knows no segment. */
+static void count_lost(struct proc *p)
 {
+	struct span_counts spans = span_counts_take();
+
+	shm_count(p->shm, SHM_C_SPANS_EXPORTED, spans.exported);
+	shm_count(p->shm, SHM_C_SPANS_DROPPED, spans.dropped);
 	shm_count(p->shm, SHM_C_LOG_LINES_LOST, log_lost_take());
 }
 
@@ -131,7 +137,7 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	shm_slot_beat(p->shm);
-	count_lost_lines(p);
+	count_lost(p);
 }
 
 static struct event *watch(struct proc *p, int sig, event_callback_fn fn)
@@ -212,7 +218,7 @@ int proc_fail(struct proc *p, const char *why)
 int proc_child_run(struct proc *p)
 {
 	event_base_dispatch(p->base);
-	count_lost_lines(p);
+	count_lost(p);
 	return child.code;
 }
 

@@ -11,9 +11,11 @@
 #include "bus/bus.h"
 #include "loop/co.h"
 #include "net/net.h"
+#include "net/otlp.h"
 #include "proc/proc.h"
 
-#define COROUTINES_MORE 64 /* beside the tasks: claims, connections, names */
+#define SPANS_END_MS    500 /* for the last of them to be sent */
+#define COROUTINES_MORE 64  /* beside the tasks: claims, connections, names */
 
 struct runner_process {
 	struct runner *runner;
@@ -58,12 +60,15 @@ int runner_main(struct proc *p)
 	    bus_open(&APP_BUS, p->shm, p->task_eventfd,
 		     p->conf->runner.selftest, &err) != TL_OK)
 		return proc_fail(p, err.text);
+	otlp_open(p->base, p->conf, p->kind->name, p->number);
 	ro.base = p->base;
 	w.runner = runner_new(&ro);
 	proc_ready(p); /* the database may come later */
 	code = proc_child_run(p);
+	otlp_flush(SPANS_END_MS);
 	if (proc_coroutines_end(p->base, "the runner stops")) {
 		runner_free(&w.runner);
+		otlp_close();
 		net_deinit();
 		co_deinit();
 		proc_child_deinit(p);

@@ -14,11 +14,13 @@
 #include "http/http.h"
 #include "loop/co.h"
 #include "net/net.h"
+#include "net/otlp.h"
 #include "pg/pg.h"
 #include "proc/proc.h"
 
 #define COROUTINES_MAX 4096
 #define QUEUE_MAX      1024
+#define SPANS_END_MS   500 /* for the last of them to be sent */
 
 struct worker {
 	struct pg_pool *pool;
@@ -67,6 +69,8 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 	if (st == TL_OK)
 		st = net_init(p->base, p->conf, err);
 	if (st == TL_OK)
+		otlp_open(p->base, p->conf, p->kind->name, p->number);
+	if (st == TL_OK)
 		st = bus_open(&APP_BUS, p->shm, p->task_eventfd,
 			      p->conf->runner.selftest, err);
 	if (st != TL_OK)
@@ -82,10 +86,12 @@ static enum tl_status worker_open(struct proc *p, struct worker *w,
 /* Where a coroutine does not end, the process goes without cleaning up. */
 static void worker_close(struct proc *p, struct worker *w)
 {
+	otlp_flush(SPANS_END_MS);
 	if (!proc_coroutines_end(p->base, "the worker stops"))
 		return;
 	http_free(&w->http);
 	pg_pool_free(&w->pool);
+	otlp_close();
 	net_deinit();
 	co_deinit();
 	proc_child_deinit(p);

@@ -23,7 +23,8 @@ static const char *const names[] = {
 	"task_attempts_expired", "task_attempts_cancelled",
 	"task_attempts_lost", "tasks_dead", "task_results_stale",
 	"webhook_calls_delivered", "webhook_calls_again",
-	"webhook_calls_failed", "log_lines_lost",
+	"webhook_calls_failed", "spans_exported",
+	"spans_dropped", "log_lines_lost",
 	"tls_handshakes", "tls_resumed", "tls_failures",
 };
 _Static_assert(sizeof(names) / sizeof(names[0]) == SHM_C_COUNT,

@@ -52,6 +52,7 @@ enum shm_counter {
 	SHM_C_TASKS_STALE, /* results that came too late to count */
 	/* calls of webhooks by outcome */
 	SHM_C_WEBHOOKS_DELIVERED, SHM_C_WEBHOOKS_AGAIN, SHM_C_WEBHOOKS_FAILED,
+	SHM_C_SPANS_EXPORTED, SHM_C_SPANS_DROPPED,
 	SHM_C_LOG_LINES_LOST, /* that the log's target did not take */
 	SHM_C_TLS_HANDSHAKES, SHM_C_TLS_RESUMED, SHM_C_TLS_FAILURES,
 	SHM_C_COUNT

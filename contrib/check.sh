@@ -5,6 +5,7 @@
 #   lint      shellcheck, manual pages
 #   check     gcc, warnings are errors; unit and integration tests
 #   clang     the same sources with clang, warnings are errors
+#   fuzz      libFuzzer on all that reads foreign bytes, the short run
 #   chaos     kills of processes under load, the short run
 #   sanitize  AddressSanitizer and UBSan; the tests again
 # The last line says how many checks passed and failed.
@@ -15,7 +16,7 @@ usage() {
 	usage: contrib/check.sh [--build DIR] [--jobs N] [STAGE ...]
 	  --build DIR  where to build (default: build-check in the source tree)
 	  --jobs N     default: one for each CPU
-	  STAGE        lint check clang chaos sanitize (default: all)
+	  STAGE        lint check clang fuzz chaos sanitize (default: all)
 	EOF
 }
 
@@ -31,7 +32,7 @@ while [ $# -gt 0 ]; do
 		if [ "$1" = --build ]; then build=$2; else jobs=$2; fi
 		shift
 		;;
-	lint | check | clang | chaos | sanitize) stages+=("$1") ;;
+	lint | check | clang | fuzz | chaos | sanitize) stages+=("$1") ;;
 	-h | --help)
 		usage
 		exit 0
@@ -43,7 +44,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ "${#stages[@]}" -gt 0 ] || stages=(lint check clang chaos sanitize)
+[ "${#stages[@]}" -gt 0 ] || stages=(lint check clang fuzz chaos sanitize)
 
 passed=0 failed=0
 # Settings of a running quickstart are none of the tests'.
@@ -169,10 +170,29 @@ stage_check() {
 }
 
 # For its warnings, which come before any optimisation.
+clang_configure=(CC=clang CFLAGS=-O0 --without-web)
 stage_clang() {
-	build_in "$build-clang" CC=clang CFLAGS=-O0 --without-web &&
+	build_in "$build-clang" "${clang_configure[@]}" &&
 		check_one "test programs with clang" quiet_make "$build-clang" \
 			-j"$jobs" check TESTS=
+}
+
+# The seeds, and the same few changes of them each time.  The harnesses are
+# made where clang has been; long runs are tests/fuzz/run.sh's own.
+stage_fuzz() {
+	local out status=0
+	prepare_build "$source_dir" "$build-clang" --enable-werror \
+		"${clang_configure[@]}" >"$build-clang.log" 2>&1
+	out=$("$source_dir/tests/fuzz/run.sh" --build "$build-clang" \
+		--jobs "$jobs" --runs 5000 --fresh 2>&1) || status=$?
+	case $status in
+	0) passed=$((passed + $(sed -n 's/ harnesses.*//p' <<<"$out"))) ;;
+	77) echo "$out" ;;
+	*)
+		fail "fuzz"
+		tail -n 60 <<<"$out"
+		;;
+	esac
 }
 
 stage_chaos() {
@@ -238,6 +258,9 @@ fetch() {
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
 	git libc-ares2 lua-socket || die "packages are missing"
+# libFuzzer, of clang's own version.
+(install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev") ||
+	echo "no libFuzzer"
 # The browser without windows and menus is half the work, where there is one;
 # who cannot get it and has the other goes on with that.
 browser=chromium

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/mem.h"
 #include "base/status.h"
@@ -141,6 +142,9 @@ enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
 			      struct ctl_server **server_r,
 			      struct tl_err *err) TL_MUST_CHECK;
 int ctl_server_fd(const struct ctl_server *server);
+/* Lets the members of a group in, beside root and the daemon's user. */
+enum tl_status ctl_server_share(struct ctl_server *server, gid_t gid,
+				struct tl_err *err) TL_MUST_CHECK;
 /*
  * Closes all and removes the socket file; calls not yet answered are gone
  * and must not be answered any more.  Not from within a callback, and not

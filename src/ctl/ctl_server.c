@@ -22,6 +22,9 @@
 #include "ctl/ctl_frame.h"
 #include "ctl/ctl_socket.h"
 
+#define CTL_NO_GROUP   ((gid_t)-1)
+#define PEER_GROUPS_MAX 256 /* the members of more are not looked at */
+
 struct ctl_conn {
 	struct tl_list node; /* in ctl_server.conns */
 	struct ctl_server *server;
@@ -43,6 +46,7 @@ struct ctl_call {
 struct ctl_server {
 	struct event_base *base;
 	char *state_dir;
+	gid_t group; /* may connect, too; CTL_NO_GROUP: none */
 	struct ctl_callbacks cb;
 	struct evconnlistener *listener;
 	struct event *accept_again; /* after accept failed for lack of fds */
@@ -281,14 +285,32 @@ static void turn_away(int fd, enum tl_status why, const char *words)
 	close(fd);
 }
 
-static bool peer_allowed(int fd)
+static bool peer_in_group(int fd, const struct ucred *peer, gid_t group)
+{
+	gid_t groups[PEER_GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+
+	if (group == CTL_NO_GROUP)
+		return false;
+	if (peer->gid == group)
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
+		return false;
+	for (size_t i = 0; i < len / sizeof(gid_t); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+static bool peer_allowed(const struct ctl_server *s, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
-	return peer.uid == 0 || peer.uid == geteuid();
+	return peer.uid == 0 || peer.uid == geteuid() ||
+	       peer_in_group(fd, &peer, s->group);
 }
 
 static void on_accept(struct evconnlistener *l, evutil_socket_t fd,
@@ -298,7 +320,7 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd,
 	struct ctl_conn *c;
 
 	(void)l, (void)sa, (void)sa_len;
-	if (!peer_allowed(fd)) {
+	if (!peer_allowed(s, fd)) {
 		log_warn("control socket: peer of another user refused");
 		turn_away(fd, TL_DENIED,
 			  "only root and the daemon's user may do that");
@@ -356,6 +378,7 @@ enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
 	s = tl_alloc(sizeof(*s));
 	s->base = base;
 	s->state_dir = tl_strdup(state_dir);
+	s->group = CTL_NO_GROUP;
 	s->cb = *cb;
 	tl_list_init(&s->conns);
 	tl_list_init(&s->calls);
@@ -367,6 +390,16 @@ enum tl_status ctl_server_new(struct event_base *base, const char *state_dir,
 	evconnlistener_set_error_cb(s->listener, on_accept_error);
 	*server_r = s;
 	return TL_OK;
+}
+
+enum tl_status ctl_server_share(struct ctl_server *s, gid_t gid,
+				struct tl_err *err)
+{
+	enum tl_status st = ctl_socket_share(s->state_dir, gid, err);
+
+	if (st == TL_OK)
+		s->group = gid;
+	return st;
 }
 
 int ctl_server_fd(const struct ctl_server *s)

@@ -137,6 +137,26 @@ enum tl_status ctl_socket_connect(const char *state_dir, uint32_t timeout_ms,
 	return st;
 }
 
+enum tl_status ctl_socket_share(const char *state_dir, gid_t gid,
+				struct tl_err *err)
+{
+	struct address ad;
+	struct stat sb;
+	enum tl_status st = address_open(state_dir, &ad, err);
+
+	if (st != TL_OK)
+		return st;
+	if (fstatat(ad.dir_fd, CTL_SOCKET_NAME, &sb, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    (sb.st_gid != gid &&
+	     fchownat(ad.dir_fd, CTL_SOCKET_NAME, (uid_t)-1, gid,
+		      AT_SYMLINK_NOFOLLOW) < 0) ||
+	    fchmodat(ad.dir_fd, CTL_SOCKET_NAME, 0660, 0) < 0)
+		st = tl_err_sys(err, "share '%s/" CTL_SOCKET_NAME "'",
+				state_dir);
+	close(ad.dir_fd);
+	return st;
+}
+
 void ctl_socket_unlink(const char *state_dir)
 {
 	struct address ad;

@@ -8,7 +8,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "ctl/ctl.h"
 #include "pg/pg.h"
 #include "proc/master.h"
@@ -198,18 +197,15 @@ enum tl_status control_open(struct master *m, struct tl_err *err)
 				    .upgrade = on_upgrade,
 				    .log_level = on_log_level,
 				    .arg = m };
-
 	const struct conf *conf = m->crew->conf;
 	enum tl_status st;
-	char *path;
+	gid_t gid;
 
 	st = ctl_server_new(m->base, conf->server.state_dir, m->control_fd, &cb,
 			    &m->ctl, err);
 	m->control_fd = -1;
-	if (st != TL_OK)
+	if (st != TL_OK || conf->server.group[0] == '\0')
 		return st;
-	path = tl_asprintf("%s/" CTL_SOCKET_NAME, conf->server.state_dir);
-	st = privileges_share(conf, path, err);
-	tl_free(path);
-	return st;
+	st = privileges_group(conf, &gid, err);
+	return st == TL_OK ? ctl_server_share(m->ctl, gid, err) : st;
 }

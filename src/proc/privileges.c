@@ -86,20 +86,10 @@ enum tl_status privileges_check(const struct conf *conf, struct tl_err *err)
 	return st;
 }
 
-enum tl_status privileges_share(const struct conf *conf, const char *path,
+enum tl_status privileges_group(const struct conf *conf, gid_t *gid_r,
 				struct tl_err *err)
 {
-	const char *group = conf->server.group;
-	gid_t gid = getegid();
-	enum tl_status st = find_group(group, &gid, err);
-
-	if (st != TL_OK || group[0] == '\0')
-		return st;
-	if ((gid != getegid() && lchown(path, (uid_t)-1, gid) < 0) ||
-	    chmod(path, 0660) < 0)
-		return tl_err_sys(err, "give '%s' to the group '%s'", path,
-				  group);
-	return TL_OK;
+	return find_group(conf->server.group, gid_r, err);
 }
 
 /* ---- what would be in its way -------------------------------------------- */

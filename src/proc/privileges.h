@@ -12,6 +12,8 @@
 #ifndef TALLY_PROC_PRIVILEGES_H
 #define TALLY_PROC_PRIVILEGES_H
 
+#include <sys/types.h>
+
 #include "base/status.h"
 #include "conf/conf.h"
 
@@ -28,8 +30,8 @@ enum tl_status privileges_drop(const struct conf *conf, char **stays_r,
 /* The accounts of the configuration exist. */
 enum tl_status privileges_check(const struct conf *conf,
 				struct tl_err *err) TL_MUST_CHECK;
-/* The members of server.group, when it was set, may use the file. */
-enum tl_status privileges_share(const struct conf *conf, const char *path,
+/* Of server.group, which is not empty. */
+enum tl_status privileges_group(const struct conf *conf, gid_t *gid_r,
 				struct tl_err *err) TL_MUST_CHECK;
 /* In a child of the master: no capability either.  Async-signal-safe. */
 void privileges_none(void);

@@ -77,7 +77,7 @@ all_are_the_users() {
 	# CAP_NET_BIND_SERVICE, number 10, alone
 	[ $((0x$(field "$demo_pid" CapPrm))) = 1024 ] ||
 		die "the master has $(field "$demo_pid" CapPrm)"
-	[ -z "$(find "$demo_dir/state" /dev/shm/tallyd.demo$$.* "$logs/log" \
+	[ -z "$(find "$demo_dir/state" /dev/shm/tallyd.demo$$.* "$logs/"* \
 		! -user "$user" -print)" ] || die "not of '$user':" "$(find \
 		"$demo_dir/state" /dev/shm/tallyd.demo$$.* ! -user "$user" -ls)"
 }
@@ -153,15 +153,23 @@ demo_stop
 [ -n "$(find "$demo_dir/state/spool" "$logs/log" -user root)" ] || die "nothing is root's"
 ln "$logs/log" "$demo_dir/state/second" # a second name: never given away
 port=$((600 + RANDOM % 400))
-start -o server.group="$user" -o log.file="$logs/other" \
+start -o server.group="$user" -o log.file="$logs/other.log" \
 	-o server.listen="${TALLYD_URL#http://},127.0.0.1:$port"
 [ "$(stat -c %U "$logs/log")" = root ] || die "a file with two names was given away"
 rm "$demo_dir/state/second" "$logs/log"
-mv "$logs/other" "$logs/log"
 all_are_the_users
 curl -fso /dev/null "http://127.0.0.1:$port/health" || die "a port below 1024"
 charge
 await has_used $((total + 6))
+as nobody "$user" tallyctl status >/dev/null || die "tallyctl of server.group"
+setpriv --reuid=nobody --regid=nogroup --groups="$user" \
+	tallyctl status >/dev/null || die "tallyctl of a member of server.group"
+! as nobody nogroup tallyctl status >/dev/null 2>&1 || die "anybody's tallyctl"
+# another program in place of this one: the same process, the same account
+tallyctl upgrade >/dev/null || die "upgrade"
+all_are_the_users
+curl -fso /dev/null "http://127.0.0.1:$port/health" || die "the port is lost"
+as nobody "$user" tallyctl status >/dev/null || die "the group is lost"
 demo_stop
 
 # ---- what cannot work is said -------------------------------------------------

@@ -128,6 +128,10 @@ for url in 'postgresql://u:hidden@h/db' 'host=h password=hidden user=u' \
 	out=$(tallyctl -o "database.url=$url" config dump --secrets)
 	grep -q hidden <<<"$out" || die "--secrets hides $url"
 done
+out=$(tallyctl -o 'tracing.headers=Authorization=Bearer hidden,x-b=c=d' \
+	config dump)
+grep -q '^headers = Authorization=[*]*, x-b=[*]*$' <<<"$out" ||
+	die "the values of tracing.headers are shown"
 
 # ---- completion --------------------------------------------------------------
 status 2 tallyctl completion fish

@@ -229,6 +229,30 @@ static const struct {
 	  "give one of them" },
 	{ "[log]\nlevel = loud\n", "tallyd.conf:2: log.level: 'loud' is "
 				   "unknown; give error, warn, info or debug" },
+	{ "[log]\ntarget = syslog:loud\n",
+	  "tallyd.conf:2: log.target: 'syslog:loud' names no facility; give "
+	  "daemon, user, local0 to local7 or another one of syslog(3)" },
+	{ "[log]\ntarget = file:here\n",
+	  "tallyd.conf:2: log.target: 'here' is not absolute; begin it with "
+	  "'/'" },
+	{ "[log]\ntarget = syslogd\n",
+	  "tallyd.conf:2: log.target: 'syslogd' is no target; give stderr, "
+	  "file:/path, syslog, syslog:FACILITY or journald" },
+	{ "[log]\ntarget = journald\nfile = /x\n",
+	  "tallyd.conf:3: log.file: log.target says where lines go; remove "
+	  "one of them" },
+	{ "[log]\nsocket = /x\n",
+	  "tallyd.conf:2: log.socket: log.target is neither syslog nor "
+	  "journald; set it or remove this" },
+	{ "[tracing]\nendpoint = ftp://x/\n",
+	  "tallyd.conf:2: tracing.endpoint: 'ftp://x/' is no URL of http:// or "
+	  "https://" },
+	{ "[tracing]\nsample_ratio = 1.1\n",
+	  "tallyd.conf:2: tracing.sample_ratio: '1.1' is no share; give 0 to "
+	  "1, such as 0.05" },
+	{ "[tracing]\nheaders = Authorization: secret\n",
+	  "tallyd.conf:2: tracing.headers: give name=value, several separated "
+	  "by commas" },
 	{ "[server]\nlisten =\n", "tallyd.conf:2: server.listen: it is empty; "
 				  "give ADDR:PORT or unix:/path" },
 	{ "[server]\nlisten = tls:1.2.3.4:443\n",
@@ -305,6 +329,44 @@ START_TEST(wrong_file_names_line_key_and_cure)
 	if (strncmp(got, dir, strlen(dir)) == 0)
 		got += strlen(dir) + 1;
 	ck_assert_str_eq(got, bad_files[_i].want);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	int64_t ppm; /* -1: refused */
+} ratios[] = {
+	{ "0", 0 },
+	{ "1", 1000000 },
+	{ "0.1", 100000 },
+	{ "0.05", 50000 },
+	{ "1.0", 1000000 },
+	{ "0.000001", 1 },
+	{ "0.999999", 999999 },
+	{ "", -1 },
+	{ "2", -1 },
+	{ "1.000001", -1 },
+	{ "0.0000001", -1 },
+	{ "0.", -1 },
+	{ ".5", -1 },
+	{ "-0.1", -1 },
+	{ "0,5", -1 },
+	{ "0.5x", -1 },
+	{ "10", -1 },
+};
+START_TEST(ratios_are_millionths)
+{
+	char text[64];
+	struct conf *c = NULL;
+
+	snprintf(text, sizeof(text), "[tracing]\nsample_ratio = %s\n",
+		 ratios[_i].text);
+	ck_assert_int_eq(load_all(text, NULL, NULL, &c),
+			 ratios[_i].ppm < 0 ? TL_INVALID : TL_OK);
+	if (c != NULL)
+		ck_assert_int_eq(conf_ratio_ppm(c->tracing.sample_ratio),
+				 ratios[_i].ppm);
+	conf_free(&c);
 }
 END_TEST
 
@@ -568,6 +630,8 @@ int main(void)
 	tcase_add_test(tc, foreign_variables_are_left_alone);
 	tcase_add_loop_test(tc, wrong_file_names_line_key_and_cure, 0,
 			    COUNT(bad_files));
+	tcase_add_loop_test(tc, ratios_are_millionths, 0,
+			    sizeof(ratios) / sizeof(ratios[0]));
 	tcase_add_test(tc, long_line_is_refused_and_the_longest_is_not_cut);
 	tcase_add_loop_test(tc, wrong_environment_and_options_are_named, 0,
 			    COUNT(bad_words));

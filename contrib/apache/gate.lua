@@ -106,8 +106,13 @@ local function question_of(r)
 end
 
 -- A client's own fields of these names, and of names that some applications
--- take for the same, never reach the application.
+-- take for the same, never reach the application.  Nor may its Connection name
+-- ours: Apache would take them away again.
 local function strip(r)
+	local connection = r.headers_in["Connection"]
+	if connection then
+		r.headers_in["Connection"] = (connection:gsub("[Xx]%-", "-"))
+	end
 	for name in pairs(r:headers_in_table()) do
 		if name:lower():gsub("_", "-"):find("^x%-tally%-") then
 			r.headers_in[name] = nil

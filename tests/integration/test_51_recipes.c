@@ -181,6 +181,57 @@ START_TEST(the_application_learns_who_calls)
 }
 END_TEST
 
+/* A proxy takes headers away that Connection names: not those it has set. */
+START_TEST(a_client_can_not_have_its_name_dropped)
+{
+	unsigned before = seen();
+	const char *head;
+
+	if (!through(_i, false, 7))
+		return;
+
+	ask("GET", key_of("good"),
+	    "Connection: keep-alive, X-Tally-User, x-tally-key\r\n"
+	    "Connection: X-TALLY-PLAN, X-Request-Id\r\n",
+	    "");
+
+	want(200);
+	head = got(before + 1);
+	ck_assert_msg(headers_like(head, "X-Tally-User: ") == 1 &&
+			      headers_like(head, "X-Tally-Key: ") == 1 &&
+			      headers_like(head, "X-Tally-Plan: ") == 1 &&
+			      headers_like(head, "X-Request-Id: ") == 1,
+		      "%s: the application got\n%s", row_name, head);
+	done();
+}
+END_TEST
+
+/* Whoever sends two keys is one caller or none. */
+START_TEST(the_application_sees_the_key_that_was_decided_on)
+{
+	unsigned before = seen();
+	char more[128];
+
+	if (!through(_i, false, 8))
+		return;
+	(void)snprintf(more, sizeof(more), "Authorization: Bearer %s\r\n",
+		       key_of("poor"));
+
+	ask("GET", key_of("good"), more, "");
+
+	if (r.status == 200) {
+		ck_assert_uint_eq(
+			headers_like(got(before + 1), "Authorization:"), 1);
+		want_header(got(before + 1), key_of("good"));
+	} else {
+		ck_assert_msg(r.status == 400 || r.status == 401, "%s: %s",
+			      row_name, r.head);
+		ck_assert_uint_eq(seen(), before);
+	}
+	done();
+}
+END_TEST
+
 START_TEST(what_is_refused_does_not_reach_the_application)
 {
 	unsigned before = seen();
@@ -219,7 +270,7 @@ END_TEST
 
 START_TEST(each_client_has_an_address_limit_of_its_own)
 {
-	char lie[128];
+	char lie[192];
 	int i;
 
 	if (!through(_i, false, 3))
@@ -227,7 +278,8 @@ START_TEST(each_client_has_an_address_limit_of_its_own)
 	for (i = 0; i < atoi(ADDRESS_LIMIT); i++) {
 		(void)snprintf(lie, sizeof(lie),
 			       "X-Forwarded-For: 10.9.9.%d\r\n"
-			       "X-Real-IP: 10.9.8.%d\r\n",
+			       "X-Real-IP: 10.9.8.%d\r\n"
+			       "Connection: keep-alive, X-Forwarded-For\r\n",
 			       i, i);
 		ask("GET", NULL, lie, "");
 		want(401);
@@ -377,6 +429,11 @@ int main(void)
 	tcase_add_unchecked_fixture(tc, start_all, stop_all);
 	tcase_set_timeout(tc, 90);
 	tcase_add_loop_test(tc, the_application_learns_who_calls, 0,
+			    FRONT_KINDS);
+	tcase_add_loop_test(tc, a_client_can_not_have_its_name_dropped, 0,
+			    FRONT_KINDS);
+	tcase_add_loop_test(tc,
+			    the_application_sees_the_key_that_was_decided_on, 0,
 			    FRONT_KINDS);
 	tcase_add_loop_test(tc, what_is_refused_does_not_reach_the_application,
 			    0, FRONT_KINDS);

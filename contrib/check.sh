@@ -257,7 +257,7 @@ fetch() {
 
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
-	git libc-ares2 lua-socket || die "packages are missing"
+	git libc-ares2 lua-socket openssl testssl.sh || die "packages are missing"
 # libFuzzer, of clang's own version.
 (install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev") ||
 	echo "no libFuzzer"

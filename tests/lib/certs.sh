@@ -20,18 +20,21 @@ key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 \
 # authority NAME CN: signs itself
 authority() {
 	key "$1"
-	openssl req -x509 -new -key "$1.key" -subj "/CN=$2" -days 2 \
+	openssl req -x509 -new -key "$1.key" -subj "/CN=$2" -days 365 \
 		-out "$1.pem"
 }
 
 # leaf NAME CN ALTNAMES [DAYS]
 leaf() {
 	key "$1"
-	printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n' \
-		"$3" >ext
+	{
+		echo "subjectAltName=$3"
+		echo "extendedKeyUsage=serverAuth,clientAuth"
+		echo "crlDistributionPoints=URI:http://ca.test/crl"
+	} >ext
 	openssl req -new -key "$1.key" -subj "/O=tallyd test/CN=$2" |
 		openssl x509 -req -CA ca.pem -CAkey ca.key -CAcreateserial \
-			-days "${4:-2}" -extfile ext -out "$1.pem" 2>/dev/null
+			-days "${4:-120}" -extfile ext -out "$1.pem" 2>/dev/null
 }
 
 authority ca 'authority of a test'

@@ -5,11 +5,11 @@
 # Gives: demo_dir, demo_pid and the variables of quickstart's DIR/env:
 # TALLYD_URL TALLYD_DEMO_KEY TALLYD_DATABASE_URL TALLYD_PID TALLYD_CONF.
 # The built tallyd and tallyctl are first in PATH.  All of it goes at the
-# end of the script.
+# end of the script.  demo_listen: one address more, such as tls:127.0.0.1:443.
 
 demo_srcdir=$(cd "${srcdir:-.}" && pwd)
 demo_build=$PWD
-demo_dir='' demo_pid=''
+demo_dir='' demo_pid='' demo_listen=''
 
 demo_down() {
 	if [ -n "$demo_pid" ] && kill -TERM "$demo_pid" 2>/dev/null; then
@@ -66,7 +66,7 @@ demo_up() {
 	{
 		cat <<-EOF
 		[server]
-		listen = ${TALLYD_URL#http://}
+		listen = ${TALLYD_URL#http://}${demo_listen:+, $demo_listen}
 		state_dir = $demo_dir/state
 		instance = demo$$
 		workers = 2

@@ -81,12 +81,16 @@ static bool value_good(struct tl_str v)
 	return true;
 }
 
-/* Members may be empty, and blanks stand around them. */
+/* Members may be empty, and blanks stand around them: no ends of lines, which
+ * tl_str_trim would take for blanks. */
 static bool state_good(struct tl_str rest)
 {
 	struct tl_str member, key;
 	unsigned n = 0;
 
+	if (memchr(rest.ptr, '\r', rest.len) != NULL ||
+	    memchr(rest.ptr, '\n', rest.len) != NULL)
+		return false;
 	while (tl_str_split(&rest, ',', &member)) {
 		member = tl_str_trim(member);
 		if (member.len == 0)
@@ -99,22 +103,30 @@ static bool state_good(struct tl_str rest)
 	return true;
 }
 
-bool trace_state_add(struct trace *t, struct tl_str more)
+/* Appends it, and looks at the whole: each of several headers may have few
+ * enough members. */
+static bool append(struct trace *t, struct tl_str s)
 {
 	size_t n = strlen(t->state);
-	struct tl_str s = tl_str_trim(more);
 
-	if (s.len == 0)
-		return true;
-	if (n + (n > 0) + s.len > TRACE_STATE_MAX || !state_good(s)) {
-		t->state[0] = '\0';
+	if (n + (n > 0) + s.len > TRACE_STATE_MAX ||
+	    memchr(s.ptr, '\0', s.len) != NULL)
 		return false;
-	}
 	if (n > 0)
 		t->state[n++] = ',';
 	memcpy(t->state + n, s.ptr, s.len);
 	t->state[n + s.len] = '\0';
-	return true;
+	return state_good(tl_str_c(t->state));
+}
+
+bool trace_state_add(struct trace *t, struct tl_str more)
+{
+	struct tl_str s = tl_str_trim(more);
+
+	if (s.len == 0 || append(t, s))
+		return true;
+	t->state[0] = '\0';
+	return false;
 }
 
 void trace_format(const struct trace *t, char dst[TRACE_PARENT_TEXT])

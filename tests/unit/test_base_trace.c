@@ -100,6 +100,8 @@ START_TEST(tracestates_have_bounds)
 	ck_assert(!trace_state_add(&t, tl_str_c(many)));
 	many[32 * 4] = '\0';
 	ck_assert(trace_state_add(&t, tl_str_c(many)));
+	ck_assert(!trace_state_add(&t, TL_STR("b=2"))); /* 32 in all */
+	ck_assert(!trace_state_add(&t, TL_STR("a=1\r\n,b=2")));
 	memset(longer, 'x', sizeof(longer));
 	memcpy(longer, "a=", 2);
 	longer[2 + 257] = '\0';

@@ -61,15 +61,9 @@ bool req_query_next(struct req *req, struct tl_str *rest, struct tl_str *name_r,
 			return false;
 	} while (pair.len == 0);
 	name = pair;
-	if (tl_str_split(&pair, '=', &name)) {
-		*name_r = decoded(req, name);
-		*value_r = decoded(req, pair);
-	} else {
-		*name_r = decoded(req, name);
-		*value_r = (struct tl_str){ "", 0 };
-	}
-	if (value_r->ptr == NULL)
-		value_r->ptr = "";
+	(void)tl_str_split(&pair, '=', &name); /* without one: all is name */
+	*name_r = decoded(req, name);
+	*value_r = decoded(req, pair);
 	return true;
 }
 

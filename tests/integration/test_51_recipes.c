@@ -181,6 +181,34 @@ START_TEST(the_application_learns_who_calls)
 }
 END_TEST
 
+static long accepted(void)
+{
+	static const char name[] = "\ntallyd_http_connections_accepted_total ";
+	const char *line;
+
+	client_get(c, "/metrics", NULL, &r);
+	want(200);
+	line = strstr(r.body, name);
+	ck_assert_ptr_nonnull(line);
+	return strtol(line + strlen(name), NULL, 10);
+}
+
+/* By each thread of a proxy that has them. */
+START_TEST(connections_to_tallyd_are_kept)
+{
+	long before = accepted();
+
+	if (!through(_i, false, 9))
+		return;
+
+	for (int i = 0; i < 40; i++)
+		ck_assert_int_eq(ask("GET", key_of("good"), "", ""), 200);
+
+	ck_assert_int_le(accepted(), before + 10);
+	done();
+}
+END_TEST
+
 /* A proxy takes headers away that Connection names: not those it has set. */
 START_TEST(a_client_can_not_have_its_name_dropped)
 {
@@ -430,6 +458,7 @@ int main(void)
 	tcase_set_timeout(tc, 90);
 	tcase_add_loop_test(tc, the_application_learns_who_calls, 0,
 			    FRONT_KINDS);
+	tcase_add_loop_test(tc, connections_to_tallyd_are_kept, 0, FRONT_KINDS);
 	tcase_add_loop_test(tc, a_client_can_not_have_its_name_dropped, 0,
 			    FRONT_KINDS);
 	tcase_add_loop_test(tc,

@@ -229,6 +229,17 @@ struct tl_str decision_request(const struct shm_decision *d)
 				len <= sizeof(d->request_id) ? len : 0 };
 }
 
+static const struct doc *trace_doc(const struct shm_decision *d,
+				   struct tl_arena *a)
+{
+	char hex[2 * sizeof(d->trace_id) + 1];
+
+	if (is_zero(d->trace_id))
+		return doc_null();
+	tl_hex(d->trace_id, sizeof(d->trace_id), hex);
+	return copy_str(a, tl_str_c(hex));
+}
+
 struct doc *decision_doc(const struct shm_decision *d, struct tl_arena *a)
 {
 	struct doc *o = doc_object(a);
@@ -241,6 +252,7 @@ struct doc *decision_doc(const struct shm_decision *d, struct tl_arena *a)
 		copy_str(a, (struct tl_str){ time, tl_rfc3339_format(d->wall_us,
 								     time) }));
 	doc_set(a, o, "request_id", copy_str(a, decision_request(d)));
+	doc_set(a, o, "trace_id", trace_doc(d, a));
 	doc_set(a, o, "door", doc_str(a, tl_str_c(decide_door_name(d->door))));
 	doc_set(a, o, "code", doc_str(a, tl_str_c(decide_code_name(d->code))));
 	doc_set(a, o, "reason",

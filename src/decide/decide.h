@@ -160,9 +160,10 @@ const char *decide_door_name(enum decide_door d);
 unsigned decide_http_status(enum decide_code c);
 /* What a person reads: "daily credits used up (250/250)".  NUL-terminated. */
 size_t decide_message(const struct decide_out *out, char *dst, size_t cap);
-/* Leaves the record for explain and tail. */
+/* Leaves the record for explain and tail.  trace_id: 16 bytes, NULL: none. */
 void decide_record(struct decide *d, const struct decide_out *out,
 		   enum decide_door door, const struct tally_addr *client,
-		   struct tl_str request_id, unsigned http_status,
-		   uint64_t start_mono_ns, uint64_t end_mono_ns);
+		   struct tl_str request_id, const uint8_t *trace_id,
+		   unsigned http_status, uint64_t start_mono_ns,
+		   uint64_t end_mono_ns);
 #endif

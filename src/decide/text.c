@@ -148,8 +148,9 @@ static uint32_t clip32(uint64_t v)
 
 void decide_record(struct decide *d, const struct decide_out *out,
 		   enum decide_door door, const struct tally_addr *client,
-		   struct tl_str request_id, unsigned http_status,
-		   uint64_t start_mono_ns, uint64_t end_mono_ns)
+		   struct tl_str request_id, const uint8_t *trace_id,
+		   unsigned http_status, uint64_t start_mono_ns,
+		   uint64_t end_mono_ns)
 {
 	const struct decide_rate *r = &out->rates[out->tightest];
 	struct shm_decision *rec;
@@ -167,6 +168,10 @@ void decide_record(struct decide *d, const struct decide_out *out,
 		memset(rec->user_id, 0, 16);
 	}
 	memcpy(rec->client, client->b, 16);
+	if (trace_id != NULL)
+		memcpy(rec->trace_id, trace_id, 16);
+	else
+		memset(rec->trace_id, 0, 16);
 	rec->request_id_len = (uint8_t)(request_id.len < 64 ? request_id.len
 							    : 64);
 	memcpy(rec->request_id, request_id.ptr, rec->request_id_len);

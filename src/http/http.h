@@ -143,6 +143,8 @@ void http_free(struct http **h);
 
 /* ---- what handlers use ---- */
 struct decide *req_decide(struct req *req);
+/* Of the trace it belongs to, 16 bytes; NULL: none. */
+const uint8_t *req_trace_id(const struct req *req);
 const struct conf *req_conf(struct req *req);
 struct pg *req_pg(struct req *req); /* suspending calls: not in ROUTE_INLINE */
 /* May it be a request id?  1 to 64 of A-Z a-z 0-9 . _ - */

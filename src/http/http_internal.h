@@ -250,8 +250,8 @@ void http_trace_begin(struct req *req);
 void http_trace_end(struct req *req, uint64_t end_mono_ns);
 /* For the coroutine that goes on with the request. */
 void http_trace_lend(struct req *req);
-/* 32 hex digits to dst and true; false: it has none. */
-bool http_trace_id(const struct req *req, char dst[TRACE_ID_TEXT]);
+/* The id of its trace in hex; "": none. */
+void http_trace_text(const struct req *req, char dst[TRACE_ID_TEXT]);
 
 /* cors.c */
 void http_cors_note(struct req *req);

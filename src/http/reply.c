@@ -218,8 +218,8 @@ static void settle(struct req *req, uint64_t end_ns)
 			    end_ns - req->start_mono_ns);
 	if (req->record)
 		decide_record(&h->decide, &req->d, req->door, &req->client,
-			      req->request_id, p->status, req->start_mono_ns,
-			      end_ns);
+			      req->request_id, req_trace_id(req), p->status,
+			      req->start_mono_ns, end_ns);
 	if (p->trace != NULL)
 		http_trace_end(req, end_ns);
 	if (p->conn != NULL)
@@ -243,7 +243,7 @@ static void log_line(struct req *req, uint64_t end_ns)
 	struct tl_str none = { NULL, 0 };
 	char trace_id[TRACE_ID_TEXT];
 
-	(void)http_trace_id(req, trace_id);
+	http_trace_text(req, trace_id);
 	http_accesslog_put(
 		req->http,
 		&(struct http_log_line){

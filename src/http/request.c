@@ -285,6 +285,7 @@ static void clear(struct req *req)
 	p->reply_body = (struct tl_str){ NULL, 0 };
 	p->kept = NULL;
 	p->trace = NULL;
+	p->match.route = NULL; /* a refusal comes before it is looked for */
 }
 
 static const struct guard_refusal *read_request(struct req *req,

@@ -495,7 +495,7 @@ static struct sse *stream_new(struct req *req)
 	s->path = tl_strndup(req->path.ptr, req->path.len);
 	s->referer = shown_header(req, "Referer");
 	s->agent = shown_header(req, "User-Agent");
-	(void)http_trace_id(req, s->trace_id);
+	http_trace_text(req, s->trace_id);
 	s->client = req->client;
 	s->minor = (unsigned)req->ev->minor;
 	s->have_key = req->d_valid && req->d.have_key;

@@ -84,15 +84,20 @@ void http_trace_begin(struct req *req)
 	req->priv->trace = keep;
 }
 
-bool http_trace_id(const struct req *req, char dst[TRACE_ID_TEXT])
+const uint8_t *req_trace_id(const struct req *req)
 {
 	const struct http_trace *t = req->priv->trace;
 
+	return t != NULL ? t->own.trace_id : NULL;
+}
+
+void http_trace_text(const struct req *req, char dst[TRACE_ID_TEXT])
+{
+	const uint8_t *id = req_trace_id(req);
+
 	dst[0] = '\0';
-	if (t == NULL)
-		return false;
-	tl_hex(t->own.trace_id, sizeof(t->own.trace_id), dst);
-	return true;
+	if (id != NULL)
+		tl_hex(id, 16, dst);
 }
 
 /* A copy: a coroutine may outlive its request. */

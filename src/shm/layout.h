@@ -20,7 +20,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SHM_LAYOUT	   4
+#define SHM_LAYOUT	   5
 #define SHM_INDEX_MAX	   ((1U << 24) - 2) /* entries of a table */
 #define SHM_MAGIC	   "TALLYSEG"
 #define SHM_SLOTS	   96	/* processes */
@@ -431,6 +431,7 @@ struct shm_decision {
 	uint8_t key_id[16]; /* zero: none */
 	uint8_t user_id[16];
 	uint8_t client[16];
+	uint8_t trace_id[16]; /* zero: none */
 	char request_id[64];
 	uint8_t request_id_len, door, code, reason; /* decide.h */
 	uint16_t http_status, worker;
@@ -440,6 +441,6 @@ struct shm_decision {
 	uint32_t reset_ms;
 	uint32_t quota_limit, quota_used;
 };
-_Static_assert(sizeof(struct shm_decision) == 208, "bump SHM_LAYOUT");
+_Static_assert(sizeof(struct shm_decision) == 224, "bump SHM_LAYOUT");
 
 #endif

@@ -55,7 +55,7 @@ struct shm {
 };
 
 uint64_t shm_bytes_needed(const struct shm_sizes *z);
-void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v4" */
+void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v5" */
 /* What an earlier release has left: the layout and name of its segment, the
  * newest if there are several; 0: none. */
 uint32_t shm_older(const char *instance, char dst[64]);

@@ -195,7 +195,7 @@ static bool decide_batch(struct decide *d, char (*text)[TEXT_BYTES])
 		decide(d, &in, &out);
 		good = good && out.code == DECIDE_OK;
 		decide_record(d, &out, DECIDE_D_GATE, &in.client,
-			      TL_STR("0123456789abcdef"), 200, now, now);
+			      TL_STR("0123456789abcdef"), NULL, 200, now, now);
 	}
 	return good;
 }

@@ -138,6 +138,9 @@ START_TEST(a_trace_leads_from_a_request_to_the_webhook)
 	ask_traced("POST", "/api/keys", "01", "{\"label\": \"traced\"}");
 	want(201);
 
+	client_get(c, "/api/explain/t-1", KEY_PRO, &r);
+	ck_assert_pstr_eq(json_str(&r, "trace_id"), TRACE);
+
 	request = await_span("POST /api/keys", 0);
 	the_request_has_a_span(request);
 	query = await_span("key_insert", 0);

@@ -504,7 +504,7 @@ START_TEST(the_ring_tells_why)
 	asker.rules.key_count = 0;
 	ask();
 	decide_record(&asker, &out, DECIDE_D_GATE, &in.client, TL_STR("req-7"),
-		      429, in.mono_ns, in.mono_ns + 900);
+		      NULL, 429, in.mono_ns, in.mono_ns + 900);
 
 	ck_assert(shm_ring_find(shm, TL_STR("req-7"), &d));
 	ck_assert_uint_eq(d.http_status, 429);

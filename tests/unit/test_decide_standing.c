@@ -95,7 +95,7 @@ END_TEST
 static void leave_record(void)
 {
 	decide_record(&asker, &out, DECIDE_D_GATE, &in.client, TL_STR("id"),
-		      200, in.mono_ns, in.mono_ns);
+		      NULL, 200, in.mono_ns, in.mono_ns);
 }
 
 START_TEST(a_record_is_somebodys_once_it_is_whole)

@@ -27,6 +27,7 @@ static void setup(void)
 	memset(d.user_id, 0xcd, sizeof(d.user_id));
 	memcpy(d.client, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xcb\0\x71\x09", 16);
 	memcpy(d.request_id, "req-1", 5);
+	d.trace_id[0] = 10;
 	d.request_id_len = 5;
 	d.door = DECIDE_D_GATE;
 	d.code = DECIDE_OK;
@@ -121,6 +122,7 @@ START_TEST(the_document_holds_the_record)
 	ck_assert_str_eq(
 		out.ptr,
 		"{\"time\":\"2026-03-01T12:00:00Z\",\"request_id\":\"req-1\","
+		"\"trace_id\":\"0a000000000000000000000000000000\","
 		"\"door\":\"gate\",\"code\":\"ok\",\"reason\":null,"
 		"\"status\":200,"
 		"\"key_id\":\"abababab-abab-abab-abab-abababababab\","

@@ -46,6 +46,8 @@ static const struct shape credit_shape = { "DecisionCredits", 0,
 static const struct shape_field explain_fields[] = {
 	{ "request_id", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "the X-Request-Id of its answer" },
+	{ "trace_id", SHAPE_STR, SHAPE_REQUIRED | SHAPE_NULLABLE, REPLY, 0, 0,
+	  NULL, "of W3C Trace Context, in hex; null: it belonged to none" },
 	{ "time", SHAPE_TIME, SHAPE_REQUIRED, REPLY, 0, 0, NULL,
 	  "when it was decided" },
 	{ "text", SHAPE_STR, SHAPE_REQUIRED, REPLY, 0, 0, NULL,

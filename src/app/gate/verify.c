@@ -328,7 +328,8 @@ static void verify_decided(struct req *req, const struct decide_out *d)
 	/* the ring tells of the key that was asked about, not of the caller;
 	 * the caller's own limit stands in the headers */
 	decide_record(req_decide(req), d, DECIDE_D_VERIFY, &req->client,
-		      req->request_id, 200, req->start_mono_ns, tl_mono_ns());
+		      req->request_id, req_trace_id(req), 200,
+		      req->start_mono_ns, tl_mono_ns());
 	verify_reply(req, d);
 }
 

@@ -55,7 +55,8 @@ static void decided(struct req *req, struct batch_call *c,
 	struct tl_str id = item_id(req, c->i, text);
 
 	decide_record(req_decide(req), d, DECIDE_D_VERIFY, &req->client, id,
-		      200, req->start_mono_ns, req->start_mono_ns);
+		      req_trace_id(req), 200, req->start_mono_ns,
+		      req->start_mono_ns);
 	verify_write(req, &c->w, d, id);
 	if (d->charged) {
 		c->charged = true;

@@ -16,6 +16,7 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 rounds=5 seconds=4 only=speed,tls,batch,decide,memory,streams,start,syscalls,instructions,import
 port=${BENCH_PORT:-13001} stock_port=$((${BENCH_PORT:-13001} + 1))
 tls_port=$((port + 4))
+listen=127.0.0.1:$port
 while [ $# -gt 0 ]; do
 	case $1 in
 	--rounds) rounds=$2 && shift ;;
@@ -66,8 +67,7 @@ note() { printf '%-44s %12s %s\n' "$1" "$2" "$3" >>"$table"; }
 
 start_server() {
 	taskset -c 0 "$source/contrib/quickstart.sh" --state "$tmp/state" \
-		--listen "127.0.0.1:$port,tls:127.0.0.1:$tls_port" \
-		--workers 1 --detach \
+		--listen "$listen" --workers 1 --detach \
 		>"$tmp/quickstart.log" 2>&1 || {
 		cat "$tmp/quickstart.log" >&2
 		exit 1
@@ -82,7 +82,6 @@ make_certificate() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
 		-subj /CN=localhost -days 2 -keyout "$tmp/tls.key" \
 		-out "$tmp/tls.pem" 2>/dev/null
-	export TALLYD_TLS_CERTIFICATES="$tmp/tls.pem $tmp/tls.key"
 }
 
 make_data() {
@@ -424,12 +423,15 @@ cd "${BENCH_BUILD:-.}"
 make -s tallyd tallyctl bench-programs >/dev/null
 : >"$table"
 say "start as quickstart does, 100k keys"
-make_certificate
 start_server
 make_data
 "$source/contrib/quickstart.sh" --state "$tmp/state" --stop >/dev/null
-cat >>"$tmp/state/tallyd.conf" <<-'END'
+make_certificate
+listen=$listen,tls:127.0.0.1:$tls_port
+cat >>"$tmp/state/tallyd.conf" <<-END
 
+	[tls]
+	certificates = $tmp/tls.pem $tmp/tls.key
 	[server]
 	max_connections_per_address = 4096
 	[events]

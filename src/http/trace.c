@@ -100,13 +100,13 @@ void http_trace_text(const struct req *req, char dst[TRACE_ID_TEXT])
 		tl_hex(id, 16, dst);
 }
 
-/* A copy: a coroutine may outlive its request. */
+/* A copy: a coroutine may outlive its request.  None takes the place of one:
+ * the load of a key goes on with each request that waited for it. */
 void http_trace_lend(struct req *req)
 {
 	const struct http_trace *t = req->priv->trace;
 
-	if (t != NULL)
-		co_local_take(tl_memdup(&t->own, sizeof(t->own)));
+	co_local_take(t != NULL ? tl_memdup(&t->own, sizeof(t->own)) : NULL);
 }
 
 static void add_caller(struct span *s, const struct req *req)

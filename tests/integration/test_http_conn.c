@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "conf/conf.h"
 #include "http_rig.h"
@@ -335,6 +336,67 @@ START_TEST(the_access_log_has_a_line_per_request)
 }
 END_TEST
 
+/* ---- traces, when no spans are exported ---- */
+
+#define TRACE_ID "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT   "00-" TRACE_ID "-00f067aa0ba902b7-01"
+
+static void parents_trusted(struct conf *conf)
+{
+	conf->tracing.parents = CONF_PARENTS_TRUSTED;
+}
+
+static void parents_trusted_and_we_are(struct conf *conf)
+{
+	struct tally_cidr_list *l = &conf->server.trusted_proxies;
+	struct tl_err err;
+
+	parents_trusted(conf);
+	free(l->items);
+	*l = (struct tally_cidr_list){ tl_alloc(sizeof(*l->items)), 1 };
+	ck_assert_int_eq(tally_cidr_parse(TL_STR("127.0.0.1"), l->items, &err),
+			 TL_OK);
+}
+
+static void parents_none(struct conf *conf)
+{
+	conf->tracing.parents = CONF_PARENTS_NONE;
+}
+
+static const struct {
+	rig_tweak_fn tweak;
+	const char *headers;
+	unsigned lines; /* with its id */
+} followed[] = {
+	{ NULL, "Traceparent: " PARENT "\r\n", 1 },
+	{ NULL, "traceparent: " PARENT "x\r\n", 0 },
+	{ NULL, "traceparent: " PARENT "\r\ntraceparent: " PARENT "\r\n", 0 },
+	{ NULL, "", 0 },
+	{ parents_trusted, "traceparent: " PARENT "\r\n", 0 },
+	{ parents_trusted_and_we_are, "traceparent: " PARENT "\r\n", 1 },
+	{ parents_none, "traceparent: " PARENT "\r\n", 0 },
+};
+START_TEST(only_whom_the_settings_let_is_followed)
+{
+	char request[400];
+
+	snprintf(request, sizeof(request),
+		 "GET /echo HTTP/1.1\r\n" HOST "%sConnection: close\r\n\r\n",
+		 followed[_i].headers);
+	rig_start(&rig, followed[_i].tweak, 0);
+	free(rig_closed(&rig, request, strlen(request)));
+	for (int i = 0; i < 100 && log_lines_with("\"msg\":\"request\"") == 0;
+	     i++)
+		usleep(100 * 1000);
+
+	ck_assert_uint_eq(log_lines_with("\"msg\":\"request\""), 1);
+	ck_assert_uint_eq(log_lines_with("\"trace_id\":\"" TRACE_ID "\""),
+			  followed[_i].lines);
+	ck_assert_uint_eq(log_lines_with("trace_id"), followed[_i].lines);
+	rig_stop(&rig);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("http_conn");
@@ -353,6 +415,8 @@ int main(void)
 	tcase_add_test(tc, running_out_of_descriptors_passes);
 	tcase_add_test(tc, stopping_answers_what_is_in_hand);
 	tcase_add_test(tc, the_access_log_has_a_line_per_request);
+	tcase_add_loop_test(tc, only_whom_the_settings_let_is_followed, 0,
+			    sizeof(followed) / sizeof(followed[0]));
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

@@ -24,7 +24,7 @@ struct tl_arena_chunk {
 };
 
 /* No log_write: it takes memory itself.  _exit: no handlers on a torn heap. */
-static _Noreturn void out_of_memory(void)
+_Noreturn void tl_out_of_memory(void)
 {
 	static const char line[] =
 		"{\"level\":\"error\",\"msg\":\"out of memory\"}\n";
@@ -45,11 +45,11 @@ void *tl_alloc_array(size_t count, size_t size_bytes)
 	void *p;
 
 	if (__builtin_mul_overflow(count, size_bytes, &whole))
-		out_of_memory();
+		tl_out_of_memory();
 	/* NULL for 0 bytes must not be mistaken for a failure. */
 	p = calloc(1, whole == 0 ? 1 : whole);
 	if (p == NULL)
-		out_of_memory();
+		tl_out_of_memory();
 	return p;
 }
 
@@ -57,7 +57,7 @@ void *tl_realloc(void *p, size_t size_bytes)
 {
 	p = realloc(p, size_bytes == 0 ? 1 : size_bytes);
 	if (p == NULL)
-		out_of_memory();
+		tl_out_of_memory();
 	return p;
 }
 
@@ -95,7 +95,7 @@ char *tl_asprintf(const char *fmt, ...)
 	n = vasprintf(&s, fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		out_of_memory();
+		tl_out_of_memory();
 	return s;
 }
 
@@ -125,7 +125,7 @@ static struct tl_arena_chunk *chunk_new(size_t data_bytes)
 	struct tl_arena_chunk *c;
 
 	if (data_bytes > SIZE_MAX - sizeof(*c))
-		out_of_memory();
+		tl_out_of_memory();
 	c = tl_alloc(sizeof(*c) + data_bytes);
 	c->size_bytes = data_bytes;
 	return c;
@@ -138,7 +138,7 @@ void *tl_arena_alloc(struct tl_arena *a, size_t size_bytes)
 	char *p;
 
 	if (size_bytes > SIZE_MAX - ARENA_ALIGN)
-		out_of_memory();
+		tl_out_of_memory();
 	size_bytes =
 		(size_bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
 	if (size_bytes == 0)

@@ -12,6 +12,8 @@
 
 #include "base/status.h"
 
+/* For libraries that say so instead: their caller must not go on either. */
+_Noreturn void tl_out_of_memory(void);
 void *tl_alloc(size_t size_bytes); /* zeroed */
 void *tl_alloc_array(size_t count, size_t size_bytes); /* zeroed, checked */
 void *tl_realloc(void *p, size_t size_bytes);

@@ -287,6 +287,10 @@ static enum tl_status grammar(struct tl_str in, struct json_object **root_r,
 	}
 	if (e == json_tokener_success && at == in.len)
 		return TL_OK;
+	/* It ends early and says well: at a NUL, and when an allocation
+	 * failed, which must not become the client's fault. */
+	if (e == json_tokener_success && in.ptr[at] != '\0')
+		tl_out_of_memory();
 	json_object_put(*root_r);
 	if (e == json_tokener_success)
 		return tl_err_set(err, TL_INVALID,

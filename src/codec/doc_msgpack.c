@@ -314,6 +314,7 @@ enum tl_status doc_parse_msgpack(struct tl_arena *a, struct tl_str in,
 	msgpack_unpacked up;
 	struct doc_sizes sizes;
 	struct doc_pool pool;
+	msgpack_unpack_return got;
 	enum tl_status st;
 	size_t at = 0;
 
@@ -321,9 +322,10 @@ enum tl_status doc_parse_msgpack(struct tl_arena *a, struct tl_str in,
 	if (st != TL_OK)
 		return st;
 	msgpack_unpacked_init(&up);
-	if (msgpack_unpack_next(&up, in.ptr, in.len, &at) !=
-		    MSGPACK_UNPACK_SUCCESS ||
-	    at != in.len) {
+	got = msgpack_unpack_next(&up, in.ptr, in.len, &at);
+	if (got == MSGPACK_UNPACK_NOMEM_ERROR)
+		tl_out_of_memory();
+	if (got != MSGPACK_UNPACK_SUCCESS || at != in.len) {
 		st = tl_err_set(err, TL_INVALID, "at byte %zu: not MessagePack",
 				at);
 	} else {

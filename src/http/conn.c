@@ -172,7 +172,8 @@ static struct http_conn *conn_new(struct http *h, struct event_base *base)
 	/* Without BEV_OPT_CLOSE_ON_FREE evhttp closes the socket itself, at
 	 * once, whatever references there are. */
 	bev = bufferevent_socket_new(base, -1, 0);
-	tl_assert(bev != NULL); /* no memory: the next worker has more */
+	if (bev == NULL)
+		tl_out_of_memory();
 	bufferevent_incref(bev);
 	c = tl_alloc(sizeof(*c));
 	c->http = h;

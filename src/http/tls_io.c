@@ -396,7 +396,8 @@ void http_tls_new(struct http_conn *c)
 
 	t->conn = c;
 	t->ssl = tls_accept(c->http->tls);
-	tl_assert(t->ssl != NULL); /* no memory: the next worker has more */
+	if (t->ssl == NULL)
+		tl_out_of_memory();
 	tl_buf_init(&t->subject);
 	tl_buf_init(&t->serial);
 	c->tls = t;
@@ -412,7 +413,8 @@ void http_tls_begin(struct http_conn *c)
 	t->readable = event_new(c->http->base, c->fd, EV_READ | EV_PERSIST,
 				on_readable, t);
 	t->writable = event_new(c->http->base, c->fd, EV_WRITE, on_writable, t);
-	tl_assert(t->readable != NULL && t->writable != NULL);
+	if (t->readable == NULL || t->writable == NULL)
+		tl_out_of_memory();
 	evbuffer_add_cb(bufferevent_get_output(c->bev), on_output, t);
 	event_add(t->readable, NULL);
 }

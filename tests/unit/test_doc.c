@@ -2,10 +2,14 @@
  * test_doc.c - both parsers: what they take, what they refuse, and that no
  * input makes them do anything else.
  */
+#include "config.h" /* TALLY_SANITIZERS */
+
 #include <check.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "codec/doc.h"
 
@@ -489,6 +493,40 @@ START_TEST(members_are_found_and_integers_are_exact)
 }
 END_TEST
 
+#ifndef TALLY_SANITIZERS /* which want more addresses than there are */
+static const struct {
+	enum doc_format format;
+	const char *bytes;
+} small[] = {
+	{ DOC_JSON, "{\"a\":1}" },
+	{ DOC_JSON, "{\"a\":[1,2]}" },
+	{ DOC_JSON, "[[[[]]]]" },
+	{ DOC_MSGPACK, "\x81\xa1"
+		       "a\x01" },
+};
+
+/* A charge that is refused for our lack of memory would not be sent again. */
+START_TEST(no_memory_is_not_the_clients_fault)
+{
+	struct rlimit none = { 0, 0 };
+	struct tl_str in = tl_str_c(small[_i].bytes);
+	enum tl_status st;
+	const struct doc *d;
+	size_t size;
+
+	ck_assert_int_eq(parse(small[_i].format, in.ptr, in.len, &d), TL_OK);
+	setrlimit(RLIMIT_AS, &none);
+	for (size = 1 << 20; size > 0; size -= size > 4096 ? 4096 : 8)
+		while (malloc(size) != NULL)
+			;
+
+	st = doc_parse(&arena, small[_i].format, in, &d, &err);
+
+	_exit(st == TL_OK ? 0 : 1); /* want: the status of no memory */
+}
+END_TEST
+#endif
+
 int main(void)
 {
 	Suite *s = suite_create("doc");
@@ -507,6 +545,10 @@ int main(void)
 	tcase_add_loop_test(tc, hostile_input_is_refused_or_whole, 0, 8);
 	tcase_add_test(tc, every_cut_is_refused);
 	tcase_add_test(tc, members_are_found_and_integers_are_exact);
+#ifndef TALLY_SANITIZERS
+	tcase_add_loop_exit_test(tc, no_memory_is_not_the_clients_fault, 71, 0,
+				 (int)(sizeof(small) / sizeof(small[0])));
+#endif
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_run_all(sr, CK_NORMAL);

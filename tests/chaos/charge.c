@@ -34,6 +34,7 @@ static struct charge_opts opt;
 static struct counts *counts;
 static struct daemon *daemon_;
 static pid_t pids[CHARGE_CLIENTS];
+static unsigned runs;
 
 static const char *key_text(unsigned i)
 {
@@ -100,7 +101,9 @@ static void client_main(unsigned number)
 	unsigned long i;
 	char name[64];
 
-	for (i = number; atomic_load(&counts->stop) == 0; i++) {
+	/* no name twice, though all were stopped and started */
+	for (i = number + runs * 1000000ul; atomic_load(&counts->stop) == 0;
+	     i++) {
 		if (number % 2 == 0) {
 			charge_gate(c, a, (unsigned)(i % KEYS));
 			if (opt.pause_ms > 0)
@@ -166,6 +169,7 @@ void charge_start(void)
 	sql_close();
 	fflush(NULL);
 	atomic_store(&counts->stop, 0);
+	runs++;
 	for (i = 0; i < CHARGE_CLIENTS; i++) {
 		pids[i] = fork();
 		if (pids[i] == 0) {
@@ -217,7 +221,7 @@ int64_t charge_difference(void)
 	return sum - (int64_t)charge_sums().answered;
 }
 
-bool charge_compare(uint64_t allowed)
+bool charge_balanced(uint64_t allowed)
 {
 	struct charge_sums s = charge_sums();
 	int64_t one, more = charge_difference();
@@ -234,6 +238,18 @@ bool charge_compare(uint64_t allowed)
 			good = false;
 		}
 	}
+	if (s.refused > 0) {
+		printf("first refusal:\n%s\n", counts->refusal);
+		good = false;
+	}
+	return good && s.answered > 0 && more >= 0 && (uint64_t)more <= allowed;
+}
+
+bool charge_compare(uint64_t allowed)
+{
+	struct charge_sums s = charge_sums();
+	int64_t more = charge_difference();
+
 	printf("charges answered      %lu\n"
 	       "requests unanswered   %lu\n"
 	       "503 to a repetition   %lu\n"
@@ -245,11 +261,7 @@ bool charge_compare(uint64_t allowed)
 	       (unsigned long)s.busy, (unsigned long)s.away,
 	       (unsigned long)s.refused, (long)s.answered + (long)more,
 	       (long)more, (unsigned long)allowed);
-	if (s.refused > 0) {
-		printf("first refusal:\n%s\n", counts->refusal);
-		good = false;
-	}
-	return good && s.answered > 0 && more >= 0 && (uint64_t)more <= allowed;
+	return charge_balanced(allowed);
 }
 
 /*

@@ -49,7 +49,9 @@ void charge_start(void);
 void charge_stop(void); /* waits until the last name is answered */
 struct charge_sums charge_sums(void);
 
-/* Both say what they see.  Only when no daemon changes it any more. */
+/* Only when no daemon changes it any more; _balanced says what is wrong, the
+ * other two all they see. */
+bool charge_balanced(uint64_t allowed);
 bool charge_compare(uint64_t allowed);
 bool charge_compare_rows(uint64_t allowed);
 /* What is more in the database than was answered; below 0: lost. */

@@ -22,6 +22,10 @@
 #
 #	tests/chaos/run.sh mixed --kills 2000 --seconds 600 --seed 1
 #
+# And one fault after the other, see README.md:
+#
+#	tests/chaos/run.sh faults [NAME ...]
+#
 # DIR is where tallyd was built (default: the current directory, else
 # build/ of the source tree).
 set -eu
@@ -44,9 +48,9 @@ if [ ! -f "${build:-/nonexistent}/config.status" ]; then
 fi
 cd "$build"
 make -s tallyd tallyctl tests/chaos/chaos tests/chaos/tasks tests/chaos/events \
-	tests/chaos/mixed >/dev/null
+	tests/chaos/mixed tests/chaos/faults >/dev/null
 case "${1:-}" in
-tasks | events | mixed)
+tasks | events | mixed | faults)
 	program=tests/chaos/$1
 	shift
 	exec "$program" "$@"

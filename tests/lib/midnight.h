@@ -1,9 +1,7 @@
 /*
  * midnight.h - a daemon whose wall clock is near the end of a day.
  *
- * It is shifted with libfaketime; the monotonic clock is left alone, and so is
- * the database's.  Not possible where that library is not installed, and under
- * sanitizers, which insist on being first in LD_PRELOAD.
+ * faketime.h tells where that is possible.
  */
 #ifndef TALLY_TESTS_MIDNIGHT_H
 #define TALLY_TESTS_MIDNIGHT_H

@@ -287,10 +287,9 @@ static enum tl_status load(const struct conf_source *source,
 			   const struct handover *h, struct conf **conf_r,
 			   struct tl_err *err)
 {
-	return h == NULL || h->role == HANDOVER_TRIAL ||
-			       h->role == HANDOVER_AFRESH
-		       ? conf_load(source, conf_r, err)
-		       : handover_conf(h, conf_r, err);
+	return h != NULL && handover_keeps_conf(h)
+		       ? handover_conf(h, conf_r, err)
+		       : conf_load(source, conf_r, err);
 }
 
 /* What no single value shows.  Words on standard error: there is no log yet. */

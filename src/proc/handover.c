@@ -17,7 +17,7 @@
 #include "ctl/ctl.h"
 #include "proc/master.h"
 #include "proc/sdnotify.h"
-#include "shm/layout_hash.h"
+#include "shm/layout_table.h"
 
 #define FORMAT	  1 /* of the object; a program refuses others */
 #define VARIABLE  "TALLY_HANDOVER"
@@ -26,6 +26,7 @@
 static const char *const role_names[] = {
 	[HANDOVER_TRIAL] = "trial",   [HANDOVER_FORWARD] = "forward",
 	[HANDOVER_AFRESH] = "afresh", [HANDOVER_BACK] = "back",
+	[HANDOVER_BACK_AFRESH] = "back afresh",
 };
 
 /* ---- writing ------------------------------------------------------------- */
@@ -401,6 +402,12 @@ enum tl_status handover_check(const struct handover *h, struct tl_err *err)
 				  (long long)number_of(h->doc, "layout", 0),
 				  SHM_LAYOUT);
 	return TL_OK;
+}
+
+bool handover_keeps_conf(const struct handover *h)
+{
+	return h->role == HANDOVER_FORWARD || h->role == HANDOVER_BACK ||
+	       h->role == HANDOVER_BACK_AFRESH;
 }
 
 const char *handover_why(const struct handover *h)

@@ -10,8 +10,9 @@
  * Roles:
  *   trial    a child of the master: says whether this program could go on
  *   forward  take the crew over, put processes of your own in its place
- *   afresh   the crew has stopped, make the segment anew from the old one
+ *   afresh   the crew has stopped; start, with the segment of another layout
  *   back     the new program could not: go on with the crew as it was
+ *   back afresh  the same after afresh: start once more
  *
  * Runs in: master, and its trial.  Suspends: no.  Blocks: on memory files.
  */
@@ -33,7 +34,8 @@ enum handover_role {
 	HANDOVER_TRIAL,
 	HANDOVER_FORWARD,
 	HANDOVER_AFRESH,
-	HANDOVER_BACK
+	HANDOVER_BACK,
+	HANDOVER_BACK_AFRESH
 };
 
 struct handover {
@@ -67,6 +69,9 @@ const struct doc *handover_for_trial(struct master *m, int verdict_fd,
  */
 enum tl_status handover_exec(const struct doc *doc, const char *program,
 			     char *const *argv, struct tl_err *err);
+/* Does this program begin with the configuration that was in force, and not
+ * with the file's? */
+bool handover_keeps_conf(const struct handover *h);
 /* back: what the new program said. */
 const char *handover_why(const struct handover *h);
 /* The descriptor of the program before, to go back to. */

@@ -99,34 +99,56 @@ static enum tl_status await_orphans(struct master *m, struct tl_err *err)
 }
 
 /* This release can not read it, and must not throw away what it counts. */
-static void tell_older(const char *instance)
+static void tell_other(const char *instance)
 {
 	char name[64];
 
-	if (shm_older(instance, name) > 0)
-		log_warn("'/dev/shm%s' was left by an earlier release; usage "
+	if (shm_other(instance, name) > 0)
+		log_warn("'/dev/shm%s' was left by another release; usage "
 			 "it holds reaches the database only when that release "
 			 "is started and stopped once more; remove it then",
 			 name);
+}
+
+/* Processes of a release with another layout need a moment to notice that
+ * their master died. */
+static enum tl_status open_in_time(struct master *m, enum shm_found *found_r,
+				   struct tl_err *err)
+{
+	const char *instance = m->crew->conf->server.instance;
+	struct shm_sizes z = master_sizes(m->crew->conf);
+	uint64_t due_mono_ms = tl_mono_ms() + ORPHANS_MS;
+	enum tl_status st;
+
+	do {
+		err->text[0] = '\0';
+		st = shm_open_master(instance, &z, &m->shm, found_r, err);
+		if (st != TL_BUSY)
+			break;
+		master_turn(m, tl_mono_ms() + 20);
+	} while (m->stop == STOP_NO && tl_mono_ms() < due_mono_ms);
+	return st;
 }
 
 enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 			    struct tl_err *err)
 {
 	const char *instance = m->crew->conf->server.instance;
-	struct shm_sizes z = master_sizes(m->crew->conf);
-	enum tl_status st;
+	enum tl_status st = open_in_time(m, found_r, err);
 
-	err->text[0] = '\0';
-	st = shm_open_master(instance, &z, &m->shm, found_r, err);
 	if (st != TL_OK)
 		return tl_err_wrap(err, "segment '%s'", instance);
-	if (*found_r == SHM_FOUND_NONE)
-		tell_older(instance);
-	if (*found_r == SHM_FOUND_OTHER)
+	if (*found_r == SHM_FOUND_OTHER && m->upgrading) {
+		shm_close(&m->shm); /* the program before can use what it has */
+		shm_remove(instance);
+		return TL_VERSION;
+	}
+	if (*found_r == SHM_FOUND_OTHER) {
 		log_warn("the segment of '%s' cannot be used (%s); kept aside, "
 			 "a new one made",
 			 instance, err->text);
+		tell_other(instance);
+	}
 	if (*found_r == SHM_FOUND_NONE || *found_r == SHM_FOUND_OTHER)
 		return TL_OK;
 	return await_orphans(m, err);

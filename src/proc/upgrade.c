@@ -38,6 +38,7 @@
 #define TRIAL_MS    30000
 #define READY_MS    30000
 #define WITHDRAW_MS 10000
+#define POLITE_MS   1000
 #define VERDICT_MAX 480
 
 /* First byte of what a trial says; words follow. */
@@ -188,26 +189,39 @@ static enum tl_status await_quiet(struct master *m, struct tl_err *err)
 
 /* ---- the old program: over ----------------------------------------------- */
 
+/* Whoever is in the middle of a conversation is told with the next answer that
+ * it ends; those that rest keep the others waiting so long and no longer. */
+static void pause_politely(struct master *m)
+{
+	uint64_t due_mono_ms = tl_mono_ms() + POLITE_MS;
+
+	log_info("the new program has another layout of the segment; clients "
+		 "wait while it is made anew");
+	m->hold = true;
+	children_signal(m, 1, SIGQUIT);
+	while (children_alive(m, 1) > 0 && tl_mono_ms() < due_mono_ms)
+		master_turn(m, due_mono_ms);
+	master_pause(m);
+}
+
 /* Returns only when it failed, with all as before. */
 static enum tl_status go_forward(struct master *m, bool afresh,
 				 struct tl_err *err)
 {
 	struct tl_arena a;
-	enum tl_status st = TL_OK;
+	enum tl_status st;
 
 	m->former_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if (m->former_fd < 0)
 		return tl_err_sys(err, "open the program that runs");
 	if (afresh)
-		master_pause(m);
+		pause_politely(m);
 	tl_arena_init(&a);
-	if (st == TL_OK)
-		st = become(m,
-			    handover_of(m,
-					afresh ? HANDOVER_AFRESH
-					       : HANDOVER_FORWARD,
-					NULL, &a),
-			    m->argv[0], err);
+	st = become(m,
+		    handover_of(m,
+				afresh ? HANDOVER_AFRESH : HANDOVER_FORWARD,
+				NULL, &a),
+		    m->argv[0], err);
 	tl_arena_deinit(&a);
 	if (afresh)
 		master_go_on(m);
@@ -268,6 +282,8 @@ int upgrade_trial(const struct handover *h, const struct conf *fresh)
 	if (st == TL_OK)
 		st = conf_check_reload(before, fresh, &err);
 	if (st == TL_OK)
+		st = tls_check(fresh, NULL, &err);
+	if (st == TL_OK)
 		st = handover_check(h, &err);
 	conf_free(&before);
 	tell(h->verdict_fd,
@@ -298,11 +314,16 @@ void upgrade_give_up(const struct handover *h, char *const *argv,
 		tell(h->verdict_fd, VERDICT_BAD, why->text);
 		return;
 	}
+	if (h->role == HANDOVER_BACK || h->role == HANDOVER_BACK_AFRESH)
+		return; /* there is nobody further back */
 	tl_arena_init(&a);
-	if (h->role != HANDOVER_BACK &&
-	    exec_former(handover_former(h),
-			handover_again(h, HANDOVER_BACK, why->text, &a), argv,
-			&err) != TL_OK)
+	if (exec_former(handover_former(h),
+			handover_again(h,
+				       h->role == HANDOVER_AFRESH
+					       ? HANDOVER_BACK_AFRESH
+					       : HANDOVER_BACK,
+				       why->text, &a),
+			argv, &err) != TL_OK)
 		fprintf(stderr, "tallyd: cannot go back: %s\n", err.text);
 	tl_arena_deinit(&a);
 }
@@ -399,6 +420,28 @@ static enum tl_status forward(struct master *m, const struct handover *h,
 	return TL_OK;
 }
 
+/* The crew has stopped, and drained: a start, but with the sockets in which
+ * clients wait. */
+static enum tl_status afresh(struct master *m, const struct handover *h,
+			     struct tl_err *err)
+{
+	enum tl_status st = handover_adopt(h, m, err);
+	struct tl_arena a;
+
+	unblock_signals();
+	if (st == TL_OK)
+		st = master_start(m, err);
+	if (st == TL_OK || m->stop != STOP_NO || h->role != HANDOVER_AFRESH)
+		return st;
+	log_error("the new program cannot start: %s", err->text);
+	m->hold = true;
+	master_pause(m);
+	tl_arena_init(&a);
+	go_back(m, handover_of(m, HANDOVER_BACK_AFRESH, err->text, &a));
+	tl_arena_deinit(&a);
+	return st;
+}
+
 /* The program before is this one again: nothing but to go on. */
 static enum tl_status back(struct master *m, const struct handover *h,
 			   struct tl_err *err)
@@ -414,26 +457,33 @@ static enum tl_status back(struct master *m, const struct handover *h,
 	return TL_OK;
 }
 
+static void upgraded(struct master *m)
+{
+	m->upgrades++;
+	log_info("upgraded: version %s, %u workers", PACKAGE_VERSION,
+		 m->crew->conf->server.workers);
+	sdnotify_upgraded();
+}
+
 enum tl_status upgrade_resume(struct master *m, const struct handover *h,
 			      struct tl_err *err)
 {
+	bool goes_back = h->role == HANDOVER_BACK ||
+			 h->role == HANDOVER_BACK_AFRESH;
 	enum tl_status st;
 
 	m->upgrading = true;
-	if (h->role == HANDOVER_BACK) {
-		st = back(m, h, err);
-		if (st == TL_OK)
-			refused(m, handover_why(h));
-	} else {
+	if (h->role == HANDOVER_FORWARD)
 		st = forward(m, h, err);
-		if (st == TL_OK && m->upgrade_error[0] == '\0') {
-			m->upgrades++;
-			log_info("upgraded: version %s, %u workers",
-				 PACKAGE_VERSION, m->crew->conf->server.workers);
-			sdnotify_upgraded();
-		}
-	}
+	else if (h->role == HANDOVER_BACK)
+		st = back(m, h, err);
+	else
+		st = afresh(m, h, err);
 	close_kept(m);
 	m->upgrading = false;
+	if (st == TL_OK && goes_back)
+		refused(m, handover_why(h));
+	else if (st == TL_OK && m->upgrade_error[0] == '\0')
+		upgraded(m);
 	return st;
 }

@@ -4,7 +4,8 @@
  * Fixed widths, no pointers (indices), no enums, no locks but the stripes.
  * Only _Atomic uint32_t/uint64_t, which are always lock-free here.  Default
  * order is seq_cst.  Any edit bumps SHM_LAYOUT, which is also in the name of
- * the segment, so that two releases with other layouts never share.
+ * the segment, so that two releases with other layouts never share; and is
+ * repeated in layout_table.c, so that one can take over what the other left.
  *
  * Words:
  *   tagged count   period:20 | count:44     (quota, base, usage, flushed)
@@ -20,7 +21,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define SHM_LAYOUT	   5
+#ifndef SHM_LAYOUT /* a test's program has another one */
+#define SHM_LAYOUT	   5 /* from 5 on with a text, see layout_table.h */
+#endif
 #define SHM_INDEX_MAX	   ((1U << 24) - 2) /* entries of a table */
 #define SHM_MAGIC	   "TALLYSEG"
 #define SHM_SLOTS	   96	/* processes */
@@ -54,7 +57,7 @@ enum shm_region_id {
 	SHM_R_KEY_DIR, SHM_R_KEYS, SHM_R_USER_DIR, SHM_R_USERS,
 	SHM_R_EXTRAS_DIR, SHM_R_EXTRAS, SHM_R_NEGATIVE, SHM_R_ADDRESSES,
 	SHM_R_WINDOWS, SHM_R_DIRTY, SHM_R_BATCHES, SHM_R_RING, SHM_R_IDEMS,
-	SHM_R_REQUEST_LOG, SHM_R_TASK_PLACES,
+	SHM_R_REQUEST_LOG, SHM_R_TASK_PLACES, SHM_R_TEXT,
 	SHM_REGIONS
 };
 
@@ -68,12 +71,13 @@ struct shm_region {
 	uint32_t stride, count;
 };
 
-/* Constant after READY. */
+/* Constant after READY.  Up to text_bytes it is the same in all layouts. */
 struct shm_constants {
 	char magic[8];
 	uint32_t layout, slots;
 	uint64_t layout_hash;
 	uint64_t total_bytes;
+	uint64_t text_offset, text_bytes; /* of shm_layout_text() */
 	uint64_t epoch;	       /* random 63 bits, new for each fresh segment */
 	uint64_t created_mono_ns; /* windows count from here */
 	uint8_t boot_id[16];

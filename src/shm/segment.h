@@ -15,6 +15,16 @@ enum tl_status segment_create(const char *name, const struct shm_sizes *z,
  * could be laid over. */
 enum tl_status segment_check(const struct shm_constants *k, uint64_t file_bytes,
 			     struct tl_err *err) TL_MUST_CHECK;
+/*
+ * The live state of a segment of another layout, in a new one under `name`;
+ * the old one is gone then.  TL_BUSY: a process of it lives.  TL_VERSION,
+ * TL_BROKEN: it cannot be done, says why; nothing was changed.
+ */
+enum tl_status segment_translate(const char *old_name, const char *name,
+				 struct shm **shm_r,
+				 struct tl_err *err) TL_MUST_CHECK;
+bool segment_slot_alive(const struct shm_slot *p, uint64_t *pid_r);
+void segment_boot_id(uint8_t boot_id[16]);
 void shm_unlink_name(const char *name);
 
 #endif

@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "shm/layout_hash.h"
+#include "shm/layout_table.h"
 #include "shm/segment.h"
 #include "shm/stripe.h"
 
@@ -93,6 +93,9 @@ static void plan_regions(const struct shm_sizes *z, struct shm_constants *k)
 	region(k, SHM_R_REQUEST_LOG, sizeof(struct shm_log_slot),
 	       z->request_log == 0 ? 0 : pow2_at_least(z->request_log));
 	region(k, SHM_R_TASK_PLACES, sizeof(struct shm_task_places), SHM_SLOTS);
+	region(k, SHM_R_TEXT, 1, (uint32_t)shm_layout_text().len);
+	k->text_offset = k->regions[SHM_R_TEXT].offset;
+	k->text_bytes = k->regions[SHM_R_TEXT].size_bytes;
 	k->window_ms = z->window_ms;
 }
 
@@ -114,12 +117,17 @@ void shm_name(const char *instance, char dst[64])
 	name_of(instance, SHM_LAYOUT, dst);
 }
 
-uint32_t shm_older(const char *instance, char dst[64])
+/* A release before, or one after that was taken back. */
+#define LAYOUTS_AHEAD 32
+
+uint32_t shm_other(const char *instance, char dst[64])
 {
 	uint32_t layout;
 	int fd;
 
-	for (layout = SHM_LAYOUT - 1; layout > 0; layout--) {
+	for (layout = SHM_LAYOUT + LAYOUTS_AHEAD; layout > 0; layout--) {
+		if (layout == SHM_LAYOUT)
+			continue;
 		name_of(instance, layout, dst);
 		fd = shm_open(dst, O_RDONLY | O_CLOEXEC, 0);
 		if (fd < 0)
@@ -135,7 +143,7 @@ static uint32_t constants_crc(const struct shm_constants *k)
 	return tl_crc32c(0, k, offsetof(struct shm_constants, crc));
 }
 
-static void read_boot_id(uint8_t boot_id[16])
+void segment_boot_id(uint8_t boot_id[16])
 {
 	char text[64] = "";
 	struct tl_uuid u;
@@ -269,7 +277,7 @@ static void fill_constants(const char *name, const struct shm_sizes *z,
 	tl_random(&r, sizeof(r));
 	k->epoch = r >> 1;
 	k->created_mono_ns = tl_mono_ns();
-	read_boot_id(k->boot_id);
+	segment_boot_id(k->boot_id);
 	tl_random(k->seed, sizeof(k->seed));
 	fill_node_id(name, k->node_id);
 	k->crc = constants_crc(k);
@@ -299,6 +307,7 @@ enum tl_status segment_create(const char *name, const struct shm_sizes *z,
 {
 	struct shm_constants k;
 	enum tl_status st = TL_OK;
+	struct tl_str text;
 	int fd, rc;
 
 	fill_constants(name, z, &k);
@@ -327,7 +336,10 @@ enum tl_status segment_create(const char *name, const struct shm_sizes *z,
 					       name);
 		goto out;
 	}
-	if (pwrite(fd, &k, sizeof(k), 0) != (ssize_t)sizeof(k)) {
+	text = shm_layout_text();
+	if (pwrite(fd, &k, sizeof(k), 0) != (ssize_t)sizeof(k) ||
+	    pwrite(fd, text.ptr, text.len, (off_t)k.text_offset) !=
+		    (ssize_t)text.len) {
 		st = tl_err_sys(err, "write segment '%s'", name);
 		goto out;
 	}
@@ -388,7 +400,7 @@ enum tl_status segment_check(const struct shm_constants *k, uint64_t file_bytes,
 		return tl_err_set(err, TL_BROKEN,
 				  "the regions do not lie as this layout has "
 				  "them");
-	read_boot_id(boot_id);
+	segment_boot_id(boot_id);
 	if (memcmp(boot_id, k->boot_id, 16) != 0)
 		return tl_err_set(err, TL_VERSION, "made before this boot");
 	return TL_OK;
@@ -454,10 +466,15 @@ enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 	struct shm *s = NULL;
 	enum tl_status st;
 	uint64_t state;
-	char name[64];
+	char name[64], other[64];
 
 	shm_name(instance, name);
 	st = open_existing(name, false, &s, err);
+	if (st == TL_NOT_FOUND && shm_other(instance, other) > 0) {
+		st = segment_translate(other, name, &s, err);
+		if (st == TL_BUSY)
+			return st;
+	}
 	if (st == TL_NOT_FOUND) {
 		*found_r = SHM_FOUND_NONE;
 		return segment_create(name, z, NULL, shm_r, err);

@@ -56,9 +56,9 @@ struct shm {
 
 uint64_t shm_bytes_needed(const struct shm_sizes *z);
 void shm_name(const char *instance, char dst[64]); /* "/tallyd.x.v5" */
-/* What an earlier release has left: the layout and name of its segment, the
+/* What another release has left: the layout and name of its segment, the
  * newest if there are several; 0: none. */
-uint32_t shm_older(const char *instance, char dst[64]);
+uint32_t shm_other(const char *instance, char dst[64]);
 
 enum shm_found {
 	SHM_FOUND_NONE,	 /* made fresh */
@@ -70,8 +70,9 @@ enum shm_found {
 			  * fresh; err says why though the status is TL_OK */
 };
 /*
- * For the master.  Attaches what is whole (magic, layout, checksum, boot) or
- * makes a fresh one.  TL_FULL: /dev/shm too small, says bytes and cure.
+ * For the master.  Attaches what is whole (magic, layout, checksum, boot),
+ * takes over what a release with another layout left, or makes a fresh one.
+ * TL_BUSY: processes of that release still live; try again.  TL_FULL: /dev/shm too small, says bytes and cure.
  */
 enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 			       struct shm **shm_r, enum shm_found *found_r,

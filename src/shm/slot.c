@@ -7,6 +7,7 @@
 
 #include "shm/metrics.h"
 #include "shm/places.h"
+#include "shm/segment.h"
 #include "shm/shm.h"
 
 /* Start time in clock ticks since boot: with the pid it names one process.
@@ -98,22 +99,23 @@ uint64_t shm_strict_waiting(const struct shm *s)
 	return sum;
 }
 
+bool segment_slot_alive(const struct shm_slot *p, uint64_t *pid_r)
+{
+	uint64_t pid = atomic_load(&p->pid);
+
+	if (pid == 0 || pid == (uint64_t)getpid() || kill((pid_t)pid, 0) < 0)
+		return false;
+	if (start_ticks(pid) != atomic_load(&p->start_ticks))
+		return false; /* the number was given to another one */
+	*pid_r = pid;
+	return true;
+}
+
 bool shm_slots_alive(const struct shm *s, uint64_t *pid_r)
 {
-	uint32_t i;
-
-	for (i = 0; i < SHM_SLOTS; i++) {
-		uint64_t pid = atomic_load(&s->slots[i].pid);
-
-		if (pid == 0 || pid == (uint64_t)getpid() ||
-		    (kill((pid_t)pid, 0) < 0))
-			continue;
-		if (start_ticks(pid) !=
-		    atomic_load(&s->slots[i].start_ticks))
-			continue; /* the number was given to another one */
-		*pid_r = pid;
-		return true;
-	}
+	for (uint32_t i = 0; i < SHM_SLOTS; i++)
+		if (segment_slot_alive(&s->slots[i], pid_r))
+			return true;
 	return false;
 }
 

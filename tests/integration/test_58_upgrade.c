@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "lib/crowd.h"
+#include "shm/layout.h"
 
 #define CLIENTS 4
 
@@ -86,10 +87,10 @@ static const char *conf_file(void)
 
 /* From now on the daemon's program is a file of its own, a new one with each
  * call; the path is the daemon's. */
-static const char *own_program(void)
+static const char *own_program(const char *name)
 {
 	char *path = tl_asprintf("%s/program", d->state_dir);
-	char *built = world_program("tallyd"), *data = NULL;
+	char *built = world_program(name), *data = NULL;
 	struct tl_err err;
 	size_t len;
 
@@ -181,14 +182,14 @@ START_TEST(the_file_on_disk_is_what_runs_then)
 	char exe[64];
 
 	prepare();
-	own_program();
+	own_program("tallyd");
 	fixture_again();
 	snprintf(exe, sizeof(exe), "/proc/%ld/exe", (long)d->pid);
 	ck_assert_int_eq(stat(exe, &before), 0);
 	gate(KEY_PRO, "");
 	client_close(c);
 
-	own_program(); /* another file of that name */
+	own_program("tallyd"); /* another file of that name */
 	replace(conf_file(), "[limits]\nkey_count = 9\n", 0644);
 	kill(d->pid, SIGUSR2);
 	WAIT_UNTIL(stat(exe, &after) == 0 && after.st_ino != before.st_ino);
@@ -198,6 +199,88 @@ START_TEST(the_file_on_disk_is_what_runs_then)
 	WAIT_UNTIL(gate(KEY_PRO, "") == 200 &&
 		   header_num(&r, "X-RateLimit-Limit") == 9);
 	ck_assert_int_eq(header_num(&r, "X-RateLimit-Limit"), 9);
+}
+END_TEST
+
+/* ---- another layout of the segment ---- */
+
+static bool segment_is(unsigned layout)
+{
+	char *path = tl_asprintf("/dev/shm/tallyd.%s.v%u", d->instance, layout);
+	bool is = access(path, F_OK) == 0;
+
+	tl_free(path);
+	return is;
+}
+
+/* Forward and back again, under load: clients wait a moment, and nothing of
+ * what was counted is forgotten. */
+START_TEST(another_layout_takes_all_with_it)
+{
+	static const char *const programs[] = { "tests/next/tallyd", "tallyd" };
+	char request_id[64], key[64];
+	uint64_t answered, all = 0;
+	struct crowd *w;
+
+	prepare("limits.address_count=1000000", "limits.window_ms=3600000",
+		"server.workers=1");
+	own_program("tallyd");
+	fixture_again();
+	make_key("lay", 1000000000, "rate_limit = 1000000");
+	make_key("few", 1000000000, "rate_limit = 5");
+	snprintf(key, sizeof(key), "%s", key_of("lay"));
+	for (unsigned i = 0; i < 5; i++)
+		ck_assert_int_eq(gate(key_of("few"), ""), 200);
+	snprintf(request_id, sizeof(request_id), "%s",
+		 header_of(&r, "X-Request-Id"));
+	client_close(c);
+
+	w = crowd_start(CLIENTS, knock, key);
+	for (unsigned i = 0; i < 2; i++) {
+		int64_t counted = i == 0 ? requests_counted() : 0;
+
+		own_program(programs[i]);
+		ck_assert_int_eq(ctl(NULL, "upgrade"), 0);
+		ck_assert(segment_is(i == 0 ? SHM_LAYOUT + 1 : SHM_LAYOUT));
+		ck_assert(!segment_is(i == 0 ? SHM_LAYOUT : SHM_LAYOUT + 1));
+		ck_assert_int_eq(gate(key_of("few"), ""), 429);
+		client_close(c);
+		if (i == 1)
+			ck_assert_int_ge(requests_counted(), counted);
+	}
+	test_sleep_ms(200);
+	crowd_stop(w);
+
+	answered = crowd_count(w, 200, -1);
+	for (unsigned i = 0; i < w->n; i++)
+		all += w->logs[i].n;
+	ck_assert_uint_eq(answered, all);
+	ck_assert_int_eq(ctl2(NULL, "explain", request_id), 0);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	ck_assert_int_eq(db_credits("lay@test"), (int64_t)answered);
+	ck_assert_int_eq(db_credits("few@test"), 5);
+	crowd_free(&w);
+}
+END_TEST
+
+START_TEST(a_start_goes_back_when_another_layout_cannot_serve)
+{
+	prepare("server.workers=1");
+	own_program("tallyd");
+	fixture_again();
+	ck_assert_int_eq(gate(KEY_PRO, "cost=7"), 200);
+	client_close(c);
+	own_program("tests/next/tallyd");
+	replace(conf_file(), "[egress]\nca_file = /dev/null\n", 0644);
+
+	ck_assert_int_eq(ctl(NULL, "upgrade"), 1);
+
+	ck_assert_ptr_nonnull(strstr(upgrade_error(), "egress.ca_file"));
+	ck_assert(segment_is(SHM_LAYOUT));
+	ck_assert_int_eq(gate(KEY_PRO, ""), 200);
+	ck_assert_int_eq(used_today(KEY_PRO), 142 + 7 + 1);
+	ck_assert_int_eq(daemon_stop(d, SIGTERM, 15000), 0);
+	ck_assert_int_eq(db_credits("demo@codexible.me"), 142 + 7 + 1);
 }
 END_TEST
 
@@ -222,7 +305,7 @@ START_TEST(a_bad_program_changes_nothing)
 	pid_t worker;
 
 	prepare("server.workers=1");
-	program = own_program();
+	program = own_program("tallyd");
 	fixture_again();
 	worker = daemon_child(d, "worker");
 
@@ -234,7 +317,7 @@ START_TEST(a_bad_program_changes_nothing)
 	want_refused("Permission denied", worker);
 	unlink(program);
 	want_refused("No such file", worker);
-	own_program();
+	own_program("tallyd");
 	replace(conf_file(), "[limits]\nkey_count = many\n", 0644);
 	want_refused("limits.key_count", worker);
 	replace(conf_file(), "[shm]\nidle_evict_s = 77\n", 0644);
@@ -256,13 +339,13 @@ START_TEST(a_program_that_cannot_serve_goes_back)
 	char exe[64];
 
 	prepare("server.workers=1", "metering.flush_interval_ms=15000");
-	own_program();
+	own_program("tallyd");
 	fixture_again();
 	worker = daemon_child(d, "worker");
 	ck_assert_int_eq(gate(KEY_PRO, "cost=7"), 200);
 	snprintf(exe, sizeof(exe), "/proc/%ld/exe", (long)d->pid);
 	ck_assert_int_eq(stat(exe, &before), 0);
-	own_program(); /* another file */
+	own_program("tallyd"); /* another file */
 
 	replace(conf_file(), "[egress]\nca_file = /dev/null\n", 0644);
 	want_refused("egress.ca_file: can not read", worker);
@@ -347,6 +430,8 @@ int main(void)
 	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, nobody_notices);
 	tcase_add_test(tc, the_file_on_disk_is_what_runs_then);
+	tcase_add_test(tc, another_layout_takes_all_with_it);
+	tcase_add_test(tc, a_start_goes_back_when_another_layout_cannot_serve);
 	tcase_add_test(tc, a_bad_program_changes_nothing);
 	tcase_add_test(tc, a_program_that_cannot_serve_goes_back);
 	tcase_add_test(tc, the_service_manager_is_told);

@@ -119,18 +119,18 @@ START_TEST(another_layout_is_refused_and_kept_aside)
 }
 END_TEST
 
-START_TEST(what_an_earlier_release_has_left_is_seen)
+START_TEST(what_another_release_has_left_is_seen)
 {
 	char path[96], name[64], found_name[64];
 	uint32_t layout;
 
-	ck_assert_uint_eq(shm_older(segment_instance(), found_name), 0);
+	ck_assert_uint_eq(shm_other(segment_instance(), found_name), 0);
 	for (layout = 1; layout < SHM_LAYOUT; layout++) {
 		snprintf(name, sizeof(name), "/tallyd.%s.v%u",
 			 segment_instance(), layout);
 		snprintf(path, sizeof(path), "/dev/shm%s", name);
 		close(open(path, O_RDWR | O_CREAT, 0600));
-		ck_assert_uint_eq(shm_older(segment_instance(), found_name),
+		ck_assert_uint_eq(shm_other(segment_instance(), found_name),
 				  layout);
 		ck_assert_str_eq(found_name, name);
 	}
@@ -426,7 +426,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, the_next_master_finds_what_was_left);
 	tcase_add_test(tc, another_layout_is_refused_and_kept_aside);
-	tcase_add_test(tc, what_an_earlier_release_has_left_is_seen);
+	tcase_add_test(tc, what_another_release_has_left_is_seen);
 	tcase_add_test(tc, a_truncated_segment_is_refused);
 	tcase_add_test(tc, a_zeroed_header_is_refused);
 	tcase_add_test(tc, each_flipped_bit_of_the_header_is_refused);

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -129,6 +130,130 @@ START_TEST(tls_in_front_is_no_part_of_the_address)
 }
 END_TEST
 
+/* As a service manager hands it over: descriptor 3, and words about it.  In a
+ * process of its own: here libcheck has that number.  What it found wrong. */
+static const char *passed_found(unsigned port, bool for_us,
+				const char *(*look)(void))
+{
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0), status;
+	static char words[400];
+	int out[2];
+	ssize_t n;
+	pid_t pid;
+
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons((uint16_t)port);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(pipe(out), 0);
+	pid = fork();
+	if (pid == 0) {
+		char own[16];
+
+		snprintf(own, sizeof(own), "%ld",
+			 for_us ? (long)getpid() : 1L);
+		out[1] = dup2(out[1], 100);
+		dup2(fd, 3);
+		close_range(4, 99, 0);
+		setenv("LISTEN_PID", own, 1);
+		setenv("LISTEN_FDS", "1", 1);
+		dprintf(100, "%s", look());
+		_exit(0);
+	}
+	close(out[1]);
+	close(fd);
+	n = read(out[0], words, sizeof(words) - 1);
+	words[n > 0 ? n : 0] = '\0';
+	close(out[0]);
+	waitpid(pid, &status, 0);
+	ck_assert_int_eq(status, 0);
+	return words;
+}
+
+static const char *uses_it(void)
+{
+	struct listen_set *passed = NULL, *set = NULL;
+	struct tl_err err;
+	int fds[2];
+
+	if (listen_passed(&conf, &passed, &err) != TL_OK)
+		return "not taken";
+	if (listen_per_worker(passed) != 1 || getenv("LISTEN_FDS") != NULL)
+		return "another number";
+	if ((fcntl(3, F_GETFL) & O_NONBLOCK) == 0 ||
+	    (fcntl(3, F_GETFD) & FD_CLOEXEC) == 0)
+		return "its flags";
+	if (listen_open(&conf, passed, &set, &err) != TL_OK)
+		return "not opened";
+	for (uint32_t worker = 0; worker < 2; worker++) {
+		struct stat a, b;
+
+		listen_fds(set, worker, fds);
+		fstat(fds[0], &a);
+		fstat(3, &b);
+		if (a.st_ino != b.st_ino)
+			return "another socket";
+	}
+	if (access(un + 5, F_OK) < 0)
+		return "the other address is closed";
+	listen_free(&passed, set);
+	listen_free(&set, NULL);
+	return "good";
+}
+
+static unsigned port_of(const char *address)
+{
+	return (unsigned)atoi(strrchr(address, ':') + 1);
+}
+
+START_TEST(a_socket_of_the_service_manager_is_used)
+{
+	conf.server.reuseport = _i == 1; /* then too: it made only one */
+
+	ck_assert_str_eq(passed_found(port_of(tcp), true, uses_it), "good");
+}
+END_TEST
+
+static const char *says_what(void)
+{
+	static struct tl_err err;
+	struct listen_set *passed = NULL;
+
+	if (listen_passed(&conf, &passed, &err) != TL_INVALID)
+		return "taken";
+	return passed == NULL ? err.text : "there is a set";
+}
+
+START_TEST(a_passed_socket_that_nobody_wants_is_named)
+{
+	const char *text = passed_found(0, true, says_what);
+
+	ck_assert_msg(strstr(text, "socket on '127.0.0.1:") != NULL &&
+			      strstr(text, "not in server.listen") != NULL,
+		      "%s", text);
+}
+END_TEST
+
+static const char *leaves_it(void)
+{
+	struct listen_set *passed = NULL;
+	struct tl_err err;
+
+	if (listen_passed(&conf, &passed, &err) != TL_OK ||
+	    listen_per_worker(passed) != 0)
+		return "taken";
+	listen_free(&passed, NULL);
+	return "good";
+}
+
+/* It was meant for a parent of ours. */
+START_TEST(sockets_of_another_process_are_left_alone)
+{
+	ck_assert_str_eq(passed_found(port_of(tcp), false, leaves_it), "good");
+}
+END_TEST
+
 START_TEST(stale_name_is_replaced)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -234,6 +359,9 @@ int main(void)
 	tcase_add_test(tc, reload_keeps_the_sockets);
 	tcase_add_test(tc, each_worker_has_its_own_with_reuseport);
 	tcase_add_test(tc, tls_in_front_is_no_part_of_the_address);
+	tcase_add_loop_test(tc, a_socket_of_the_service_manager_is_used, 0, 2);
+	tcase_add_test(tc, a_passed_socket_that_nobody_wants_is_named);
+	tcase_add_test(tc, sockets_of_another_process_are_left_alone);
 	tcase_add_test(tc, stale_name_is_replaced);
 	tcase_add_test(tc, name_of_another_daemon_is_refused_and_stays);
 	tcase_add_test(tc, file_that_is_no_socket_is_refused_and_stays);

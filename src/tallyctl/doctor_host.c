@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 
 #include "tallyctl/doctor.h"
+#include "tls/tls.h"
 
 #define DEMO_DOMAIN  "@codexible.me" /* of db/seed/demo.sql */
 #define FDS_BESIDE   64              /* pool, pipes, log, segment */
@@ -20,6 +21,8 @@
 
 static bool is_loopback(const char *listen)
 {
+	if (tls_is_address(listen))
+		listen += strlen("tls:");
 	return strncmp(listen, "unix:", 5) == 0 ||
 	       strncmp(listen, "127.", 4) == 0 ||
 	       strncmp(listen, "[::1]:", 6) == 0 ||
@@ -35,6 +38,27 @@ static const char *demo_admin(const struct conf *conf)
 			return conf->admin.emails.items[i];
 	}
 	return NULL;
+}
+
+/* What the workers will read at the next reload. */
+static void say_certificates(struct doctor *d)
+{
+	const struct conf *conf = d->t->conf;
+	struct tl_buf notes;
+	struct tl_err err;
+
+	if (!tls_wanted(conf))
+		return;
+	tl_buf_init(&notes);
+	if (tls_check(conf, &notes, &err) != TL_OK)
+		doctor_say(d, DOCTOR_FAIL, "tls", "%s", err.text);
+	else if (notes.len > 0)
+		doctor_say(d, DOCTOR_WARN, "tls", "%.*s",
+			   (int)strcspn(notes.ptr, "\n"), notes.ptr);
+	else
+		doctor_say(d, DOCTOR_OK, "tls", "%zu certificates, each valid",
+			   conf->tls.certificates.n);
+	tl_buf_deinit(&notes);
 }
 
 void doctor_settings(struct doctor *d)
@@ -67,6 +91,7 @@ void doctor_settings(struct doctor *d)
 		doctor_say(d, DOCTOR_OK, "seed_demo", "%s",
 			   conf->database.seed_demo ? "yes, on this host only"
 						    : "no");
+	say_certificates(d);
 }
 
 /* ---- this machine ---- */

@@ -431,6 +431,13 @@ START_TEST(dangerous_settings_are_told)
 			 1);
 	expect_finding("FAIL", "admin.emails");
 	expect_finding("FAIL", "seed_demo");
+	/* loopback with TLS is loopback; a file that is not there is told */
+	ck_assert_int_eq(ctl("-o", "server.listen=tls:127.0.0.1:3001", "-o",
+			     "tls.certificates=/nonexistent/x.pem", "-o",
+			     "database.seed_demo=yes", "doctor"),
+			 1);
+	expect_finding("ok", "seed_demo");
+	expect_finding("FAIL", "tls");
 	ck_assert_int_eq(ctl("-o", "server.max_connections=65536", "-o",
 			     "database.pool_size=64", "-o", "server.workers=64",
 			     "doctor"),

@@ -19,9 +19,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "lib/client.h"
-#include "lib/daemon.h"
-#include "lib/world.h"
+#include "lib/fixture.h"
 
 static const struct {
 	const char *name, *variable, *place, *package, *suffix;
@@ -49,9 +47,25 @@ const char *front_program(enum front_kind kind)
 		return given;
 	if (access(kinds[kind].place, X_OK) == 0)
 		return kinds[kind].place;
-	fprintf(stderr, "without %s: apt install %s, or set %s\n",
-		kinds[kind].name, kinds[kind].package, kinds[kind].variable);
 	return NULL;
+}
+
+int fronts_run(Suite *s)
+{
+	int missing = 0;
+
+	for (int i = 0; i < FRONT_KINDS; i++) {
+		if (front_program((enum front_kind)i) != NULL)
+			continue;
+		missing++;
+		fprintf(stderr, "without %s: apt install %s, or set %s\n",
+			kinds[i].name, kinds[i].package, kinds[i].variable);
+	}
+	if (missing == FRONT_KINDS)
+		return 77;
+	if (fixture_run(s) != 0)
+		return 1;
+	return missing > 0 ? 77 : 0;
 }
 
 static const struct passwd *nobody(void)
@@ -307,10 +321,10 @@ static void make_dir(struct front *f)
 
 static bool listens(const struct front *f)
 {
-	struct client *c = client_new(f->port);
-	bool yes = client_connect(c);
+	struct client *visitor = client_new(f->port);
+	bool yes = client_connect(visitor);
 
-	client_free(&c);
+	client_free(&visitor);
 	return yes;
 }
 

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <check.h>
+
 enum front_kind { FRONT_NGINX, FRONT_HAPROXY, FRONT_CADDY, FRONT_APACHE };
 #define FRONT_KINDS 4
 
@@ -28,9 +30,11 @@ struct front {
 };
 
 const char *front_name(enum front_kind kind);
-/* $TALLY_NGINX and so on, else where packages put it.  NULL: not installed,
- * and stderr says what is. */
+/* $TALLY_NGINX and so on, else where packages put it; NULL: not installed. */
 const char *front_program(enum front_kind kind);
+/* As fixture_run; 77 where programs are missing, and says what to install.
+ * The tests leave those out. */
+int fronts_run(Suite *s);
 /* kind to open are given; waits until it listens. */
 void front_start(struct front *f);
 void front_stop(struct front *f);

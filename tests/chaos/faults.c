@@ -165,7 +165,7 @@ static void frozen(void)
 {
 	fault_begin();
 	pgtest_freeze(pg);
-	test_sleep_ms(4000);
+	test_sleep_ms(3000);
 	pgtest_thaw(pg);
 	fault_end(0, false);
 }

@@ -60,7 +60,7 @@ static void disk(void)
 	spool = tl_asprintf("%s/spool", d->state_dir);
 	if (mkdir(spool, 0750) != 0)
 		world_die("cannot make '%s'", spool);
-	small_disk(spool, "64k");
+	small_disk(spool, "32k");
 	tl_free(spool);
 	fault_load();
 

@@ -245,7 +245,7 @@ static uint64_t deliver_one(struct flush *f)
 			return tl_mono_ms() + BUSY_SLOTS_MS;
 		return CO_STEP_NOW;
 	}
-	if (shm_batch_crc(b) != b->crc) {
+	if (!shm_batch_whole(f->shm, b)) {
 		flush_fail(f, "batch %" PRIu64 " changed after it was sealed",
 			   b->seq);
 		return CO_STEP_NEVER;

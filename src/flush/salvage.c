@@ -132,12 +132,8 @@ static void put_logs(struct salvage *sv)
 
 static bool good(const struct shm *s, const struct shm_batch *b)
 {
-	return atomic_load(&b->state) == SHM_B_SEALED && b->seq > 0 &&
-	       b->epoch == s->head->k.epoch &&
-	       b->n_records <= SHM_BATCH_RECORDS &&
-	       b->n_idems <= SHM_BATCH_IDEMS && b->n_logs <= SHM_BATCH_LOGS &&
-	       b->log_bytes <= SHM_BATCH_LOG_BYTES &&
-	       shm_batch_crc(b) == b->crc;
+	return atomic_load(&b->state) == SHM_B_SEALED &&
+	       shm_batch_whole(s, b);
 }
 
 /* In the order of their numbers; the highest is given. */

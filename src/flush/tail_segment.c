@@ -32,10 +32,7 @@ static struct shm_batch *copy_slot(const struct shm *s,
 		return NULL;
 	copy = tl_memdup(b, sizeof(*b));
 	if (atomic_load(&b->state) == SHM_B_SEALED && b->seq == copy->seq &&
-	    copy->epoch == s->head->k.epoch &&
-	    copy->n_records <= SHM_BATCH_RECORDS &&
-	    copy->n_idems <= SHM_BATCH_IDEMS &&
-	    shm_batch_crc(copy) == copy->crc)
+	    shm_batch_whole(s, copy))
 		return copy;
 	tl_free(copy);
 	return NULL;

@@ -205,6 +205,25 @@ uint32_t shm_batch_crc(const struct shm_batch *b)
 	return tl_crc32c(crc, b->logs, b->log_bytes);
 }
 
+bool shm_batch_whole(const struct shm *s, const struct shm_batch *b)
+{
+	uint32_t i;
+
+	if (b->seq == 0 || b->epoch != s->head->k.epoch ||
+	    b->n_records > SHM_BATCH_RECORDS || b->n_idems > SHM_BATCH_IDEMS ||
+	    b->n_logs > SHM_BATCH_LOGS || b->log_bytes > SHM_BATCH_LOG_BYTES ||
+	    b->log_end > atomic_load(&s->head->log_done) + s->n_logs ||
+	    b->crc != shm_batch_crc(b))
+		return false;
+	for (i = 0; i < b->n_records; i++)
+		if (b->records[i].key >= s->n_keys)
+			return false;
+	for (i = 0; i < b->n_idems; i++)
+		if (b->idem_index[i] >= s->n_idems)
+			return false;
+	return true;
+}
+
 /* Behind what a sealed batch holds already.  Done with all that was there
  * when the scan began: what comes meanwhile goes along while there is room,
  * but a scan must come to its end. */

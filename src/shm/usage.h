@@ -63,6 +63,9 @@ struct shm_batch *shm_batch_fill(struct shm *s, struct shm_scan *scan);
 /* Sealed batches after a restart, in seq order; discards FILLING ones. */
 uint32_t shm_batch_sealed(struct shm *s, struct shm_batch *out[SHM_BATCHES]);
 uint32_t shm_batch_crc(const struct shm_batch *b);
+/* Is a sealed one, or a copy of it, as it was sealed?  Its counts, its sum, and
+ * that all it names is there: what is not must not be confirmed. */
+bool shm_batch_whole(const struct shm *s, const struct shm_batch *b);
 /* It is safe in the database or the spool: flushed := snapshot, slot free. */
 void shm_batch_confirm(struct shm *s, struct shm_batch *b);
 /* All scans up to gen are safe: strict answers may go. */

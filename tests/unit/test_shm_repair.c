@@ -220,6 +220,64 @@ START_TEST(damage_is_found)
 }
 END_TEST
 
+/* ---- a batch that was sealed ---- */
+
+static void more_records(struct shm_batch *b)
+{
+	b->n_records = UINT32_MAX;
+}
+static void more_answers(struct shm_batch *b)
+{
+	b->n_idems = SHM_BATCH_IDEMS + 1;
+}
+static void more_rows(struct shm_batch *b)
+{
+	b->log_bytes = SHM_BATCH_LOG_BYTES + 8;
+}
+static void rows_without_end(struct shm_batch *b)
+{
+	b->log_end = UINT64_MAX;
+}
+static void answer_out_of_range(struct shm_batch *b)
+{
+	b->n_idems = 1;
+	b->idem_index[0] = shm->n_idems;
+	b->crc = shm_batch_crc(b);
+}
+static void key_out_of_range(struct shm_batch *b)
+{
+	b->records[0].key = shm->n_keys;
+	b->crc = shm_batch_crc(b);
+}
+static void other_credits(struct shm_batch *b)
+{
+	b->records[0].delta[SHM_CREDITS]++;
+}
+static void other_epoch(struct shm_batch *b)
+{
+	b->epoch++;
+}
+static void (*const changes[])(struct shm_batch *b) = {
+	more_records,        more_answers,     more_rows,     rows_without_end,
+	answer_out_of_range, key_out_of_range, other_credits, other_epoch,
+};
+
+START_TEST(a_batch_that_has_changed_is_not_whole)
+{
+	struct shm_scan scan = { .full = true };
+	struct shm_batch *b;
+
+	use(taken(0), 5);
+	shm_scan_begin(shm, &scan, true);
+	b = shm_batch_fill(shm, &scan);
+	ck_assert(shm_batch_whole(shm, b));
+
+	changes[_i](b);
+
+	ck_assert(!shm_batch_whole(shm, b));
+}
+END_TEST
+
 struct saved {
 	uint64_t credits, requests;
 	uint32_t n, refused;
@@ -398,6 +456,8 @@ int main(void)
 	tcase_add_test(tc, a_whole_segment_stays_as_it_was);
 	tcase_add_loop_test(tc, damage_is_found, 0,
 			    sizeof(damages) / sizeof(damages[0]));
+	tcase_add_loop_test(tc, a_batch_that_has_changed_is_not_whole, 0,
+			    sizeof(changes) / sizeof(changes[0]));
 	tcase_add_test(tc, what_is_pending_is_saved_from_a_damaged_one);
 	tcase_add_test(tc, all_live_state_moves_to_other_sizes);
 	tcase_add_test(tc, another_window_starts_with_the_old_charges);

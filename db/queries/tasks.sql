@@ -32,7 +32,7 @@ SELECT c.task_id AS "task_id!", c.attempt AS "attempt!",
        c.retry_limit AS "retry_limit!", c.retry_delay_ms AS "retry_delay_ms!",
        c.retry_backoff AS "retry_backoff!", c.timeout_ms AS "timeout_ms!",
        c.created_at AS "created_at!", c.run_at AS "run_at!",
-       (SELECT t.trace FROM tallyd.task t WHERE t.task_id = c.task_id) AS trace
+       c.trace
   FROM tallyd.task_claim(:epoch, :spawn, :names, :max, :queues, :wants,
 	:tenant_wants, :turns, :full_queues, :full_tenants) AS c;
 

@@ -177,7 +177,7 @@ static const struct pg_statement task_claim_statement = {
 		"       c.retry_limit AS \"retry_limit!\", c.retry_delay_ms AS \"retry_delay_ms!\",\n"
 		"       c.retry_backoff AS \"retry_backoff!\", c.timeout_ms AS \"timeout_ms!\",\n"
 		"       c.created_at AS \"created_at!\", c.run_at AS \"run_at!\",\n"
-		"       (SELECT t.trace FROM tallyd.task t WHERE t.task_id = c.task_id) AS trace\n"
+		"       c.trace\n"
 		"  FROM tallyd.task_claim($1, $2, $3, $4, $5, $6,\n"
 		"\t$7, $8, $9, $10) AS c",
 	.param_oids = task_claim_oids,

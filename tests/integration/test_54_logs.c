@@ -199,6 +199,23 @@ START_TEST(syslog_combined_and_the_level)
 }
 END_TEST
 
+/* A reader that sleeps: requests go on, and their lines come later. */
+static void a_late_reader_gets_all_requests(void)
+{
+	char id[48], entry[64];
+
+	for (int i = 0; i < 300; i++) {
+		snprintf(id, sizeof(id), "X-Request-Id: late-%d\r\n", i);
+		ask("/health", id);
+		want(200);
+	}
+	for (int i = 0; i < 300; i++) { /* in their order */
+		snprintf(entry, sizeof(entry), "TALLYD_REQUEST_ID=late-%d\n",
+			 i);
+		entry_with(entry, "MESSAGE=GET /health 200\n");
+	}
+}
+
 START_TEST(journald_gets_fields)
 {
 	const char *entry;
@@ -219,6 +236,7 @@ START_TEST(journald_gets_fields)
 	/* a path with a line end is no field of its own */
 	ask("/x%0aPRIORITY=0", "");
 	(void)entry_with("PRIORITY=6\n", "\nTALLYD_PATH\n\x0d");
+	a_late_reader_gets_all_requests();
 	end();
 }
 END_TEST

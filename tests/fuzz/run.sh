@@ -21,6 +21,7 @@ source_dir=$(cd "$(dirname "$0")/../.." && pwd)
 . "$source_dir/contrib/lib.sh"
 
 usage() {
+	echo "usage:"
 	sed -n '4,9s/^#//p' "$0"
 	exit 64
 }
@@ -104,6 +105,8 @@ fuzz() {
 	if [ -f "$source_dir/tests/fuzz/dict/$name.dict" ]; then
 		options+=(-dict="$source_dir/tests/fuzz/dict/$name.dict")
 	fi
+	# shallow stacks and a small quarantine: faster
+	export ASAN_OPTIONS=${ASAN_OPTIONS:-malloc_context_size=4:quarantine_size_mb=16}
 	exec nice "$build/tests/fuzz/fuzz_$name" "${options[@]}" "$corpus" \
 		"$source_dir/tests/fuzz/corpus/$name" >"$found/$name.log" 2>&1
 }

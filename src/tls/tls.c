@@ -98,7 +98,8 @@ static enum tl_status set_algorithms(SSL_CTX *ctx, const struct conf *conf,
 							: TLS1_2_VERSION;
 
 	if (SSL_CTX_set_min_proto_version(ctx, min) != 1 ||
-	    SSL_CTX_set1_groups_list(ctx, GROUPS) != 1)
+	    SSL_CTX_set1_groups_list(
+		    ctx, (char *)(uintptr_t)GROUPS) != 1)
 		return tls_fail(err, "set up TLS");
 	if (SSL_CTX_set_cipher_list(ctx, conf->tls.ciphers) != 1)
 		return tls_fail(err,

@@ -306,7 +306,8 @@ static void large_body(struct tls_conn *t)
 	tl_buf_deinit(&head);
 }
 
-/* More than both sockets hold, and nobody reads at first. */
+/* More than both sockets hold, and nobody reads at first.  One by one: those
+ * that come while an answer is stuck wait in the socket. */
 static void slow_reader(struct tls_conn *t)
 {
 	static const char ask[] = "GET /openapi.json HTTP/1.1\r\n"
@@ -315,10 +316,11 @@ static void slow_reader(struct tls_conn *t)
 	int bytes = 65536;
 
 	setsockopt(t->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < 40; i++) {
 		TLS_PUT(t, ask);
-	test_sleep_ms(100);
-	for (int i = 0; i < 12; i++) {
+		test_sleep_ms(3);
+	}
+	for (int i = 0; i < 40; i++) {
 		const char *body;
 
 		ck_assert_int_eq(tls_answer(t), 200);

@@ -24,9 +24,10 @@
 
 #define DAY    20000
 #define KEYS   6
-#define PLACES 8
+#define PLACES 11
 
 static struct shm *shm;
+static struct shm_batch *batch; /* sealed */
 static struct tally_key_row row;
 static char scope_text[30][101];
 
@@ -63,12 +64,25 @@ static enum tl_status take_in(uint32_t n)
 	return shm_key_take_in(shm, &row, shm_change_gen(shm), &missing, NULL);
 }
 
+/* One answer under an Idempotency-Key. */
+static void answer(void)
+{
+	const struct shm_idem_record rec = { .key_id = { 1 },
+					     .name = "again",
+					     .at_ms = (uint64_t)DAY * 86400000,
+					     .answer = { .credits_charged = 5,
+							 .day = DAY } };
+
+	tl_assert(shm_idem_restore(shm, &rec, false));
+}
+
 static void fill(void)
 {
 	struct tally_plan_row plan = { .name = TL_STR("Pro"),
 				       .daily_credit_limit = 1000 };
 	const uint64_t delta[SHM_METRICS] = { 5, 1, 7 };
 	struct shm_log_row log = { .created_us = 1 };
+	struct shm_scan scan;
 
 	plan.plan_id.b[0] = 1;
 	tl_assert(shm_policy_set(shm, NULL, 0, &plan, 1, NULL) == TL_OK);
@@ -79,10 +93,16 @@ static void fill(void)
 					1) == TL_OK);
 	}
 	shm_quota_refused(shm, 0, DAY);
+	answer();
 	for (uint32_t n = 0; n < 3; n++)
 		tl_assert(shm_reqlog_append(
 			shm, &log,
 			(struct tl_str){ scope_text[0], n * 40 + 2 }));
+	shm_scan_begin(shm, &scan, true);
+	batch = shm_batch_fill(shm, &scan);
+	tl_assert(batch != NULL && batch->n_records >= KEYS &&
+		  batch->n_records <= 8 && batch->n_idems == 1 &&
+		  batch->n_logs == 3);
 }
 
 static void add_place(void *p, size_t bytes)
@@ -125,6 +145,9 @@ static void make(void)
 	add_place(shm->extras_dir,
 		  k->extras_buckets * sizeof(*shm->extras_dir));
 	add_place(shm->logs, shm->n_logs * sizeof(*shm->logs));
+	add_place(shm->idems, shm->n_idems * sizeof(*shm->idems));
+	add_place(batch, offsetof(struct shm_batch, idems[2]));
+	add_place(batch->records, 8 * sizeof(*batch->records));
 }
 
 static void mend(void)
@@ -306,12 +329,47 @@ static void on_salvage(void *arg, const struct shm_record *records, uint32_t n,
 			*sum += records[i].delta[m];
 }
 
+static bool counts_fit(void)
+{
+	return batch->n_records <= SHM_BATCH_RECORDS &&
+	       batch->n_idems <= SHM_BATCH_IDEMS &&
+	       batch->log_bytes <= SHM_BATCH_LOG_BYTES;
+}
+
+/* What the next flusher does with it. */
+static void check_batch(bool damaged)
+{
+	struct shm_batch *sealed[SHM_BATCHES];
+	uint32_t n = shm_batch_sealed(shm, sealed);
+
+	tl_assert(n <= SHM_BATCHES);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!shm_batch_whole(shm, sealed[i]))
+			continue;
+		shm_batch_confirm(shm, sealed[i]);
+		tl_assert(atomic_load(&sealed[i]->state) == SHM_B_FREE);
+		tl_assert(atomic_load(&shm->head->log_done) >=
+			  sealed[i]->log_end);
+	}
+	if (damaged)
+		return;
+	tl_assert(n == 1);
+	for (uint32_t i = 0; i < KEYS; i++)
+		for (int m = 0; m < SHM_METRICS; m++)
+			tl_assert(atomic_load(&shm->keys[i].cell[(DAY + i % 2) %
+								 3][m]) ==
+				  atomic_load(
+					  &shm->keys[i].flushed[(DAY + i % 2) %
+								3][m]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_bytes b = { data, size };
 	uint8_t mode = fuzz_u8(&b);
 	struct tl_err err;
 	uint64_t sum = 0;
+	bool good;
 
 	if (shm == NULL)
 		make();
@@ -324,13 +382,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		damage(&b, p->p, p->bytes);
 	}
-	if (shm_verify(shm, &err) == TL_OK)
+	if (mode == 'b' && counts_fit())
+		batch->crc = shm_batch_crc(batch);
+	good = shm_verify(shm, &err) == TL_OK;
+	if (good)
 		check_whole();
 	else
-		tl_assert(err.text[0] != '\0');
+		tl_assert(err.text[0] != '\0' && size > 1);
 	shm_salvage(shm, on_salvage, &sum);
 	if (size <= 1)
 		tl_assert(sum == KEYS * 13);
+	if (good)
+		check_batch(size > 1);
 	mend();
 	return 0;
 }

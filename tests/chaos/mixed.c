@@ -6,12 +6,12 @@
  *
  * While the clients of charge.h charge, N faults are picked at random and
  * spread over the seconds: processes are killed, crashed and frozen, the
- * master is stopped and told to reload, PostgreSQL is killed, stopped, frozen,
- * slow and cut off, descriptors and memory of workers run out, slow
- * connections and garbage come in.  Those that last overlap with others.  At
- * the end the books may hold one charge more for each process that died.
- * --only leaves the others out; the daemon logs to FILE, with a line for each
- * fault between its own.  Exit status 0 when the books balance.
+ * master is stopped and told to reload and to upgrade; PostgreSQL is killed,
+ * stopped, frozen, slow and cut off; descriptors and memory of workers run
+ * out; slow connections and garbage come in.  Those that last overlap with
+ * others.  At the end the books may hold one charge more for each process that
+ * died.  --only leaves the others out; the daemon logs to FILE, with a line
+ * for each fault between its own.  Exit status 0 when the books balance.
  */
 #include "config.h" /* _GNU_SOURCE */
 
@@ -156,6 +156,12 @@ static bool crash_worker(void)
 static bool reload(void)
 {
 	return kill(d->pid, SIGHUP) == 0;
+}
+
+/* One that follows at once, or finds a master that starts, is as good. */
+static bool upgrade(void)
+{
+	return serves() && kill(d->pid, SIGUSR2) == 0;
 }
 
 static bool stop_and_start(void);
@@ -372,6 +378,7 @@ static struct fault {
 	{ "master killed", 80, kill_master, NULL, 0, 0, 0, 0 },
 	{ "worker crashed", 10, crash_worker, NULL, 0, 0, 0, 0 },
 	{ "reload", 40, reload, NULL, 0, 0, 0, 0 },
+	{ "upgrade", 40, upgrade, NULL, 0, 0, 0, 0 },
 	{ "stop and start", 20, stop_and_start, NULL, 0, 0, 0, 0 },
 	{ "worker frozen", 30, freeze_worker, thaw_worker, 50, 1500, 0, 0 },
 	{ "flusher frozen", 30, freeze_flusher, thaw_flusher, 50, 3000, 0, 0 },

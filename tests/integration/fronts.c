@@ -234,10 +234,11 @@ static void set_apache(struct front *f, char **text)
 			  "Protocols h2c http/1.1\nErrorLog log\nStartServers "
 			  "1\nServerLimit 1\n"
 			  "ThreadsPerChild 8\nMaxRequestWorkers 8\n"
-			  "%sUser nobody\nGroup nogroup\n"
+			  "%sUser nobody\nGroup #%u\n"
 			  "LogFormat \"%%m %%U%%q %%{X-Request-Id}o\" ids\n"
 			  "CustomLog access ids\n%s",
-			  f->dir, f->dir, f->port, load, *text);
+			  f->dir, f->dir, f->port, load, nobody()->pw_gid,
+			  *text);
 	tl_free(*text);
 	*text = all;
 	tl_free(load);

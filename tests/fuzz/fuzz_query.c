@@ -209,34 +209,46 @@ static bool seen_before(uint32_t *seen, struct tl_str name)
 	return false;
 }
 
+/* The next pair that is not empty, decoded. */
+static bool next_pair(struct tl_arena *a, struct tl_str *rest,
+		      struct tl_str *name, struct tl_str *value)
+{
+	struct tl_str pair;
+	const char *end, *eq;
+	char *copy;
+
+	do {
+		if (rest->len == 0)
+			return false;
+		end = memchr(rest->ptr, '&', rest->len);
+		pair = *rest;
+		if (end != NULL)
+			pair.len = (size_t)(end - rest->ptr);
+		rest->ptr += pair.len + (end != NULL);
+		rest->len -= pair.len + (end != NULL);
+	} while (pair.len == 0);
+	eq = memchr(pair.ptr, '=', pair.len);
+	*name = *value = pair;
+	if (eq != NULL)
+		name->len = (size_t)(eq - pair.ptr);
+	value->len = eq != NULL ? pair.len - name->len - 1 : 0;
+	value->ptr = pair.ptr + pair.len - value->len;
+	copy = tl_arena_alloc(a, pair.len + 1);
+	*name = (struct tl_str){ copy, decode(*name, copy) };
+	copy += name->len;
+	*value = (struct tl_str){ copy, decode(*value, copy) };
+	return true;
+}
+
 static void check_query(struct req *req)
 {
-	struct tl_str rest = req->query, plain = req->query, name, value;
+	struct tl_str rest = req->query, plain = req->query;
+	struct tl_str name, value, key, val;
 	struct params want = { .n = 7 }, got = want;
 	bool all_good = true;
 	uint32_t seen = 0;
 
-	for (;;) {
-		const char *end = memchr(plain.ptr, '&', plain.len), *eq;
-		struct tl_str pair = plain, key, val;
-
-		if (plain.len == 0)
-			break;
-		if (end != NULL)
-			pair.len = (size_t)(end - plain.ptr);
-		plain.ptr += pair.len + (end != NULL);
-		plain.len -= pair.len + (end != NULL);
-		if (pair.len == 0)
-			continue;
-		eq = memchr(pair.ptr, '=', pair.len);
-		key = val = pair;
-		key.len = eq != NULL ? (size_t)(eq - pair.ptr) : pair.len;
-		val.len = eq != NULL ? pair.len - key.len - 1 : 0;
-		val.ptr = pair.ptr + pair.len - val.len;
-		char *k = tl_arena_alloc(&req->arena, key.len + 1);
-		char *v = tl_arena_alloc(&req->arena, val.len + 1);
-		key = (struct tl_str){ k, decode(key, k) };
-		val = (struct tl_str){ v, decode(val, v) };
+	while (next_pair(&req->arena, &plain, &key, &val)) {
 		tl_assert(req_query_next(req, &rest, &name, &value));
 		tl_assert(tl_str_eq(name, key) && tl_str_eq(value, val));
 		if (!seen_before(&seen, key))

@@ -1,9 +1,10 @@
 -- gate.lua - HAProxy asks tallyd about a request.
 --
--- Loaded by gate.cfg, whose `listen tally_gate` leads to tallyd.  `http-request lua.tally QUERY` either answers the client (what tallyd
--- has refused, word for word) or goes on with X-Tally-User, -Key, -Plan and
--- -Scopes of the caller for the application and the rate-limit fields in
--- variables for the client.  For HAProxy 2.6 and later.
+-- Loaded by gate.cfg, whose `listen tally_gate` leads to tallyd.
+-- `http-request lua.tally QUERY` either answers the client (what tallyd has
+-- refused, word for word) or goes on, with X-Tally-User, -Key, -Plan and -Scopes
+-- of the caller for the application, and the rate-limit fields in variables for
+-- the client.  For HAProxy 2.6 and later.
 
 local open = os.getenv("TALLYD_WHEN_DOWN") == "open"
 -- Longer than the timeouts of `listen tally_gate` together: HAProxy would ask
@@ -23,7 +24,7 @@ end
 
 -- HAProxy counts values from 0, Lua's # from 1.
 local function first(headers, name)
-	local values = headers and headers[name]
+	local values = headers[name]
 	return values and values[0]
 end
 

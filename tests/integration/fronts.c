@@ -253,6 +253,8 @@ static void configure(struct front *f)
 	change(&text, "127.0.0.1:3001", "127.0.0.1:%u", f->tallyd);
 	if (is_gate(f))
 		change(&text, "127.0.0.1:8080", "127.0.0.1:%u", f->app);
+	if (f->ask != NULL)
+		change(&text, "cost=1", "%s", f->ask);
 	switch (f->kind) {
 	case FRONT_NGINX:
 		set_nginx(f, &text);

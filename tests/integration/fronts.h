@@ -22,7 +22,8 @@ struct front {
 	enum front_kind kind;
 	const char *recipe; /* "gate" or "api" */
 	uint16_t tallyd, app;
-	bool open; /* lets requests pass while tallyd is down */
+	bool open;       /* lets requests pass while tallyd is down */
+	const char *ask; /* the gate's query; NULL: the recipe's */
 
 	uint16_t port, h2_port; /* h2_port: HTTP/2 without TLS */
 	pid_t pid;
@@ -35,7 +36,7 @@ const char *front_program(enum front_kind kind);
 /* As fixture_run; 77 where programs are missing, and says what to install.
  * The tests leave those out. */
 int fronts_run(Suite *s);
-/* kind to open are given; waits until it listens. */
+/* kind to ask are given; waits until it listens. */
 void front_start(struct front *f);
 void front_stop(struct front *f);
 /* A line for each request: method, target and the X-Request-Id of its answer

@@ -19,7 +19,8 @@
 
 #define ADDRESS_LIMIT "4"
 
-/* Two of each kind: closed while tallyd is down, and open. */
+/* Two of each kind: closed while tallyd is down; open, and for callers without
+ * a key too. */
 static struct front fronts[FRONT_KINDS][2];
 static struct receiver *app;
 static struct client *via; /* the front in hand */
@@ -46,6 +47,7 @@ static void start_all(void)
 		f->tallyd = d->port;
 		f->app = app->port;
 		f->open = i % 2 == 1;
+		f->ask = f->open ? "cost=0&anonymous=allow" : NULL;
 		if (front_program(f->kind) != NULL)
 			front_start(f);
 	}
@@ -327,6 +329,26 @@ START_TEST(each_client_has_an_address_limit_of_its_own)
 }
 END_TEST
 
+START_TEST(a_caller_without_a_key_has_no_name)
+{
+	unsigned before = seen();
+
+	if (!through(_i, true, 10))
+		return;
+
+	ask("GET", NULL, forged, "");
+
+	want(200);
+	want_limits();
+	want_no_forgery(got(before + 1));
+	for (const char *p = got(before + 1); (p = strcasestr(p, "X-Tally-"));
+	     p++)
+		ck_assert_msg(strncmp(strchr(p, ':'), ": \r", 3) == 0, "%s: %s",
+			      row_name, got(before + 1));
+	done();
+}
+END_TEST
+
 /* Only silence opens it, not a refusal of any kind. */
 START_TEST(an_open_gate_refuses_while_tallyd_answers)
 {
@@ -339,10 +361,10 @@ START_TEST(an_open_gate_refuses_while_tallyd_answers)
 	memset(key, 'k', sizeof(key) - 1);
 	more = tl_asprintf("X-API-Key: %s\r\n", key);
 
-	ask("GET", NULL, "", "");
+	ask("GET", "no_such_key_at_all", "", "");
 	want(401);
-	ask("GET", key_of("poor"), "", "");
-	want(429);
+	ask("GET", key_of("far"), "", "");
+	want(403);
 	/* more than tallyd reads */
 	ask("GET", key, more, "");
 
@@ -462,6 +484,8 @@ int main(void)
 	tcase_add_loop_test(tc, what_is_refused_does_not_reach_the_application,
 			    0, FRONT_KINDS);
 	tcase_add_loop_test(tc, each_client_has_an_address_limit_of_its_own, 0,
+			    FRONT_KINDS);
+	tcase_add_loop_test(tc, a_caller_without_a_key_has_no_name, 0,
 			    FRONT_KINDS);
 	tcase_add_loop_test(tc, an_open_gate_refuses_while_tallyd_answers, 0,
 			    FRONT_KINDS);

@@ -209,33 +209,39 @@ static void no_more_memory(pid_t pid)
 	limit_of(pid, RLIMIT_AS, pages * (unsigned long)sysconf(_SC_PAGESIZE));
 }
 
+static bool memory_ended(void)
+{
+	return fault_logged("out of memory") ||
+	       fault_logged("Cannot allocate memory");
+}
+
+/* It ends, or serves on and says so where it can not. */
 static void memory(void)
 {
+	pid_t pids[DAEMON_MAX_CHILDREN];
 	int fds[PRESS];
-	pid_t pid;
+	unsigned n = 0;
 
 #ifdef TALLY_SANITIZERS
 	fault_skip("a sanitizer takes all addresses there are");
 #endif
 	fault_begin();
-	pid = daemon_child(d, "worker");
-	no_more_memory(pid);
-	for (unsigned n = 0; n < PRESS && kill(pid, 0) == 0; n += PRESS / 8) {
+	WAIT_UNTIL(daemon_children(d, "worker", pids) == 2);
+	no_more_memory(pids[0]);
+	kill(pids[1], SIGSTOP); /* what comes now is the other one's */
+	while (n < PRESS && !memory_ended()) {
 		press(fds + n, PRESS / 8);
-		test_sleep_ms(50);
-		for (unsigned i = n + PRESS / 8; i < PRESS; i++)
-			fds[i] = -1;
+		n += PRESS / 8;
+		test_sleep_ms(100);
 	}
-	/* it ends, or serves on and says so where it can not */
-	WAIT_UNTIL(fault_logged("out of memory") ||
-		   fault_logged("Cannot allocate memory"));
-	if (!fault_logged("out of memory"))
-		fault_want_log("Cannot allocate memory");
-	limit_of(pid, RLIMIT_AS, RLIM_INFINITY);
-	for (unsigned i = 0; i < PRESS; i++)
-		close(fds[i]);
-	WAIT_UNTIL(daemon_children(d, "worker",
-				   (pid_t[DAEMON_MAX_CHILDREN]){ 0 }) == 2);
+	kill(pids[1], SIGCONT);
+	WAIT_UNTIL(memory_ended());
+	if (!memory_ended())
+		fault_want_log("out of memory");
+	limit_of(pids[0], RLIMIT_AS, RLIM_INFINITY);
+	while (n > 0)
+		close(fds[--n]);
+	WAIT_UNTIL(daemon_children(d, "worker", pids) == 2);
 	fault_end(1, true);
 }
 

@@ -3,20 +3,21 @@
 #
 # Stages, in this order; give names to run only those:
 #   lint      shellcheck, manual pages
-#   check     gcc, warnings are errors; unit and integration tests
-#   clang     the same sources with clang, warnings are errors
-#   fuzz      libFuzzer on all that reads foreign bytes, the short run
+#   check     gcc, warnings are errors; unit tests, other programs, browsers
 #   chaos     kills of processes under load, the short run
-#   sanitize  AddressSanitizer and UBSan; the tests again
+#   sanitize  clang, warnings are errors, AddressSanitizer and UBSan; unit and
+#             integration tests
+#   fuzz      libFuzzer on all that reads foreign bytes, the short run
 # The last line says how many checks passed and failed.
 set -uo pipefail
 
 usage() {
 	cat <<-'EOF'
-	usage: contrib/check.sh [--build DIR] [--jobs N] [STAGE ...]
+	usage: contrib/check.sh [--all] [--build DIR] [--jobs N] [STAGE ...]
+	  --all        integration tests on both builds, which takes longer
 	  --build DIR  where to build (default: build-check in the source tree)
 	  --jobs N     default: one for each CPU
-	  STAGE        lint check clang fuzz chaos sanitize (default: all)
+	  STAGE        lint check chaos sanitize fuzz (default: all)
 	EOF
 }
 
@@ -24,7 +25,7 @@ source_dir=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=contrib/lib.sh
 . "$source_dir/contrib/lib.sh"
 
-build=$source_dir/build-check jobs=$(nproc) stages=()
+build=$source_dir/build-check jobs=$(nproc) all='' stages=()
 while [ $# -gt 0 ]; do
 	case $1 in
 	--build | --jobs)
@@ -32,7 +33,8 @@ while [ $# -gt 0 ]; do
 		if [ "$1" = --build ]; then build=$2; else jobs=$2; fi
 		shift
 		;;
-	lint | check | clang | fuzz | chaos | sanitize) stages+=("$1") ;;
+	--all) all=1 ;;
+	lint | check | chaos | sanitize | fuzz) stages+=("$1") ;;
 	-h | --help)
 		usage
 		exit 0
@@ -44,7 +46,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-[ "${#stages[@]}" -gt 0 ] || stages=(lint check clang fuzz chaos sanitize)
+[ "${#stages[@]}" -gt 0 ] || stages=(lint check chaos sanitize fuzz)
 
 passed=0 failed=0
 # Settings of a running quickstart are none of the tests'.
@@ -165,25 +167,56 @@ stage_lint() {
 	done
 }
 
+# Each test of the daemon runs on one build: the one with sanitizers, which sees
+# more.  The optimised one gets the unit tests and these, whose subject is
+# speed, no C of ours, or the whole of it: generated text, plans of statements,
+# programs of others against the daemon, pages in a browser, what the manual
+# shows.  --all runs on both what can run on both.
+optimised=(test_08_exact test_17_openapi.sh test_24_clients.sh
+	test_26_tallyctl_examples.sh test_43c_standardwebhooks.sh
+	test_50b_testssl.sh test_51_recipes test_52_smuggling
+	test_53b_systemd.sh test_store_queries_fresh.sh
+	test_store_queries_refused.sh test_store_plans.sh
+	test_api_manual_fresh.sh test_api_manual_examples.sh)
+both=(test_02_gate test_07_flush test_30_acceptance test_41b_task_deaths
+	test_58_upgrade)
+
+# names_of DIR MAKE-EXPRESSION - the tests that it gives.
+names_of() {
+	quiet_make "$1" --eval "names: ; @echo $2" names
+}
+
+patterns() { # NAME... - as make compares them
+	printf '%%/%s ' "$@"
+}
+
 stage_check() {
-	build_in "$build" && run_tests "$build"
+	local tests
+	build_in "$build" || return
+	# shellcheck disable=SC2016 # make's own
+	tests=$(names_of "$build" '$(filter-out tests/integration/%,$(TESTS)) \
+		$(filter '"$(patterns "${optimised[@]}" "${both[@]}")"',$(TESTS))')
+	[ -z "$all" ] || tests=$(names_of "$build" "\$(TESTS)")
+	run_tests "$build" TESTS="$tests"
 }
 
-# For its warnings, which come before any optimisation.
-clang_configure=(CC=clang CFLAGS=-O0 --without-web)
-stage_clang() {
-	build_in "$build-clang" "${clang_configure[@]}" &&
-		check_one "test programs with clang" quiet_make "$build-clang" \
-			-j"$jobs" check TESTS=
+stage_sanitize() {
+	local tests
+	build_in "$build-sanitize" CC=clang --enable-sanitizers \
+		CFLAGS='-g1 -O1' --without-dashboard || return
+	# shellcheck disable=SC2016 # make's own
+	tests=$(names_of "$build-sanitize" '$(filter-out tests/browser/% \
+		contrib/dashboard/% '"$(patterns "${optimised[@]}")"',$(TESTS))')
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
+		UBSAN_OPTIONS=print_stacktrace=1 \
+		run_tests "$build-sanitize" TESTS="$tests"
 }
 
-# The seeds, and the same few changes of them each time.  The harnesses are
-# made where clang has been; long runs are tests/fuzz/run.sh's own.
+# The seeds, and the same few changes of them each time; long runs are
+# tests/fuzz/run.sh's own.
 stage_fuzz() {
 	local out status=0
-	prepare_build "$source_dir" "$build-clang" --enable-werror \
-		"${clang_configure[@]}" >"$build-clang.log" 2>&1
-	out=$("$source_dir/tests/fuzz/run.sh" --build "$build-clang" \
+	out=$("$source_dir/tests/fuzz/run.sh" --build "$build-fuzz" \
 		--jobs "$jobs" --runs 5000 --fresh 2>&1) || status=$?
 	case $status in
 	0) passed=$((passed + $(sed -n 's/ harnesses.*//p' <<<"$out"))) ;;
@@ -200,27 +233,6 @@ stage_chaos() {
 		build_in "$build" || return
 	fi
 	check_one "chaos" "$source_dir/tests/chaos/run.sh" --build "$build"
-}
-
-# Less the tests whose subject is no C of ours: generated text, plans of
-# statements, programs of others against the daemon, pages in a browser, what
-# the manual shows.
-stage_sanitize() {
-	local tests
-	build_in "$build-sanitize" --enable-sanitizers CFLAGS='-g1 -O1' \
-		--without-dashboard || return
-	# shellcheck disable=SC2016 # make's own
-	tests=$(quiet_make "$build-sanitize" --eval \
-		'names: ; @echo $(filter-out %/test_17_openapi.sh \
-		%/test_24_clients.sh %/test_43c_standardwebhooks.sh \
-		%/test_store_queries_fresh.sh \
-		%/test_store_queries_refused.sh %/test_store_plans.sh \
-		%/test_api_manual_fresh.sh %/test_api_manual_examples.sh \
-		%/test_26_tallyctl_examples.sh \
-		tests/browser/% contrib/dashboard/%,$(TESTS))' names)
-	ASAN_OPTIONS=detect_leaks=1:abort_on_error=1 \
-		UBSAN_OPTIONS=print_stacktrace=1 \
-		run_tests "$build-sanitize" TESTS="$tests"
 }
 
 lacks_libraries() { # PROGRAM
@@ -258,9 +270,9 @@ fetch() {
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
 	git libc-ares2 lua-socket openssl testssl.sh || die "packages are missing"
-# libFuzzer, of clang's own version.
-(install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev") ||
-	echo "no libFuzzer"
+# The sanitizers and libFuzzer, of clang's own version.
+install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" ||
+	die "clang's runtime is missing"
 # The browser without windows and menus is half the work, where there is one;
 # who cannot get it and has the other goes on with that.
 browser=chromium

@@ -145,8 +145,10 @@ bool tls_open(struct tls_conn *t, const struct tls_how *how)
 	t->ctx = context(how);
 	t->ssl = SSL_new(t->ctx);
 	SSL_set_fd(t->ssl, t->fd);
-	if (how->name != NULL)
-		SSL_set_tlsext_host_name(t->ssl, how->name);
+	if (how->name != NULL) /* the macro would cast its const away */
+		SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+			 TLSEXT_NAMETYPE_host_name,
+			 (void *)(uintptr_t)how->name);
 	if (how->session != NULL)
 		SSL_set_session(t->ssl, how->session);
 	ERR_clear_error();

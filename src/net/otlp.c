@@ -102,7 +102,8 @@ static uint64_t pause_ms(const struct fetch_reply *reply)
 	const char *after = fetch_reply_header(reply, "Retry-After");
 	uint64_t s, ms = BACKOFF_MS;
 
-	if (tl_parse_u64(tl_str_trim(tl_str_c(after)), 0, RETRY_AFTER_MAX_S,
+	/* 0 would be a loop of calls */
+	if (tl_parse_u64(tl_str_trim(tl_str_c(after)), 1, RETRY_AFTER_MAX_S,
 			 &s))
 		return s * 1000;
 	for (uint32_t i = 1; i < otlp.failures && ms < BACKOFF_MAX; i++)

@@ -8,6 +8,9 @@
 #   sanitize  clang, warnings are errors, AddressSanitizer and UBSan; unit and
 #             integration tests
 #   fuzz      libFuzzer on all that reads foreign bytes, the short run
+# and one that only its name runs, because it takes minutes and the network:
+#   package   the Debian package from its making to its purge, and the steps of
+#             the Containerfile
 # The last line says how many checks passed and failed.
 set -uo pipefail
 
@@ -17,7 +20,7 @@ usage() {
 	  --all        integration tests on both builds, which takes longer
 	  --build DIR  where to build (default: build-check in the source tree)
 	  --jobs N     default: one for each CPU
-	  STAGE        lint check chaos sanitize fuzz (default: all)
+	  STAGE        lint check chaos sanitize fuzz (default: all of these), package
 	EOF
 }
 
@@ -34,7 +37,7 @@ while [ $# -gt 0 ]; do
 		shift
 		;;
 	--all) all=1 ;;
-	lint | check | chaos | sanitize | fuzz) stages+=("$1") ;;
+	lint | check | chaos | sanitize | fuzz | package) stages+=("$1") ;;
 	-h | --help)
 		usage
 		exit 0
@@ -235,6 +238,27 @@ stage_chaos() {
 	check_one "chaos" "$source_dir/tests/chaos/run.sh" --build "$build"
 }
 
+stage_package() {
+	local name status
+	install_packages debhelper debootstrap lintian || return
+	if [ ! -f "$build/config.status" ]; then
+		build_in "$build" || return
+	fi
+	for name in deb container; do
+		status=0
+		"$source_dir/tests/packaging/$name.sh" "$build" \
+			>"$build.$name.log" 2>&1 || status=$?
+		case $status in
+		0) pass ;;
+		77) tail -n 1 "$build.$name.log" ;;
+		*)
+			fail "tests/packaging/$name.sh"
+			tail -n 40 "$build.$name.log"
+			;;
+		esac
+	done
+}
+
 lacks_libraries() { # PROGRAM
 	ldd "$1" 2>&1 | grep -q 'not found'
 }
@@ -269,7 +293,7 @@ fetch() {
 
 begun=$SECONDS
 install_packages "${BUILD_PACKAGES[@]}" check clang libfaketime mandoc shellcheck \
-	git libc-ares2 lua-socket openssl testssl.sh || die "packages are missing"
+	git libc-ares2 lua-socket openssl systemd testssl.sh || die "packages are missing"
 # The sanitizers and libFuzzer, of clang's own version.
 install_packages "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" ||
 	die "clang's runtime is missing"

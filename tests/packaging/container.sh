@@ -141,7 +141,7 @@ inside() {
 }
 inside sh -c '(sleep 0.3; exit 3) & exit 0'
 sleep 1
-zombies=$(ps -o stat=,args= --ppid "$pid" | grep '^Z' || true)
+zombies=$(pgrep --runstates Z -l -P "$pid" || true)
 [ -z "$zombies" ] || die "zombies: $zombies"
 
 kill -TERM "$pid"

@@ -33,7 +33,7 @@ own_mounts() { # ARGUMENTS OF THE SCRIPT...
 
 # A fresh copy of a minimal system with these packages at NAME.
 root_make() { # NAME PACKAGE...
-	local base=$dir/base root=$dir/$1
+	local base=${dir:?}/base root=${dir:?}/$1
 	shift
 	if [ ! -e "$base/done" ]; then
 		rm -rf "$base"

@@ -15,6 +15,7 @@
 
 #define MODELS     "cost.models"
 #define MODELS_MAX 1000
+#define UNCUT_MAX  140 /* below what conf_dump can do with one line */
 #define ENV_PREFIX "TALLYD_"
 
 struct loader {
@@ -25,6 +26,8 @@ struct loader {
 /* Values that a file could not say are refused from everywhere. */
 static enum tl_status check_text(struct tl_str value, struct tl_err *err)
 {
+	size_t uncut = 0;
+
 	if (tl_has_control(value) || !tl_utf8_valid(value, NULL))
 		return tl_err_set(err, TL_INVALID,
 				  "the value has a control character or is "
@@ -34,6 +37,16 @@ static enum tl_status check_text(struct tl_str value, struct tl_err *err)
 			return tl_err_set(err, TL_INVALID,
 					  "a ';' begins a comment there; "
 					  "remove the blank in front of it");
+	for (size_t i = 1; i < value.len; i++) {
+		uncut = conf_file_may_cut(value, i) ? 0 : uncut + 1;
+		if (uncut > UNCUT_MAX)
+			return tl_err_set(
+				err, TL_INVALID,
+				"more than %d of blanks, ';', '#' "
+				"and '\\' follow each other, where no "
+				"line can be broken; take fewer",
+				UNCUT_MAX);
+	}
 	return TL_OK;
 }
 

@@ -3,24 +3,28 @@
  */
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "conf/conf_file.h"
 #include "conf/setting.h"
 
-/* Where a long value goes on in the next line; the line limit is 190. */
-#define COLUMN 120
+/* Where a long value goes on in the next line, if it can be cut there; the
+ * line limit is 190, of which a key and its sign take their part. */
+#define COLUMN     120
+#define COLUMN_MAX 150
 
-/*
- * Where to cut s: at most COLUMN bytes, and so that neither side begins or
- * ends in something the reader would take for its own.
- */
+/* At most COLUMN bytes; more only of a value that can not be cut before. */
 static size_t cut_at(struct tl_str s)
 {
 	size_t n = COLUMN;
 
 	if (s.len <= COLUMN)
 		return s.len;
-	while (n > 1 && (strchr(" ;#", s.ptr[n]) != NULL ||
-			 strchr(" \\", s.ptr[n - 1]) != NULL))
+	while (n > 0 && !conf_file_may_cut(s, n))
 		n--;
+	if (n > 0)
+		return n;
+	for (n = COLUMN; n < COLUMN_MAX && n < s.len; n++)
+		if (conf_file_may_cut(s, n))
+			break;
 	return n;
 }
 

@@ -27,6 +27,12 @@ struct reader {
 	struct tl_err *err;
 };
 
+bool conf_file_may_cut(struct tl_str value, size_t n)
+{
+	return n > 0 && n < value.len && strchr(" ;#", value.ptr[n]) == NULL &&
+	       strchr(" \\", value.ptr[n - 1]) == NULL;
+}
+
 static enum tl_status fail(struct reader *r, unsigned line)
 {
 	if (r->err != NULL && r->st == TL_OK) {

@@ -9,10 +9,18 @@
 #ifndef TALLY_CONF_CONF_FILE_H
 #define TALLY_CONF_CONF_FILE_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 #include "base/str.h"
 
 #define CONF_FILE_LINE_MAX 190 /* bytes, without the newline */
+
+/*
+ * May a value go on in a further line from byte n on?  Not where the reader
+ * would take what begins the line, or ends the one before, for its own.
+ */
+bool conf_file_may_cut(struct tl_str value, size_t n);
 
 /* Called for each item; anything but TL_OK ends the reading. */
 typedef enum tl_status (*conf_file_item_fn)(void *arg, struct tl_str section,

@@ -592,6 +592,53 @@ START_TEST(dump_reads_back_to_the_same)
 }
 END_TEST
 
+/* A value with n of one sign in a row. */
+static enum tl_status load_signs(int n, char sign, struct conf **c)
+{
+	struct tl_buf option;
+	enum tl_status st;
+
+	tl_buf_init(&option);
+	tl_buf_adds(&option, "admin.emails=x@");
+	for (int i = 0; i < 100; i++)
+		tl_buf_addc(&option, 'y');
+	for (int i = 0; i < n; i++)
+		tl_buf_addc(&option, sign);
+	tl_buf_adds(&option, "bcd");
+	st = load_all("", NULL, option.ptr, c);
+	tl_buf_deinit(&option);
+	return st;
+}
+
+START_TEST(dump_breaks_no_line_where_a_comment_would_begin)
+{
+	struct conf *a, *b;
+	char *first, *second;
+
+	ck_assert_int_eq(load_signs(135, '#', &a), TL_OK);
+	first = dump(a);
+	b = load(first);
+	second = dump(b);
+
+	ck_assert_str_eq(second, first);
+	ck_assert_str_eq(a->admin.emails.items[0], b->admin.emails.items[0]);
+	free(first);
+	free(second);
+	conf_free(&a);
+	conf_free(&b);
+}
+END_TEST
+
+START_TEST(what_no_line_can_be_broken_in_is_refused)
+{
+	struct conf *c;
+
+	ck_assert_int_eq(load_signs(141, '#', &c), TL_INVALID);
+	ck_assert_msg(strstr(err.text, "more than 140 of") != NULL, "%s",
+		      err.text);
+}
+END_TEST
+
 START_TEST(reload_refuses_only_what_needs_a_restart)
 {
 	struct conf *a = load("[server]\nworkers = 1\n"), *b;
@@ -641,6 +688,8 @@ int main(void)
 	tcase_add_test(tc, unix_path_ends_at_107_bytes);
 	tcase_add_test(tc, instance_follows_the_real_directory);
 	tcase_add_test(tc, dump_reads_back_to_the_same);
+	tcase_add_test(tc, dump_breaks_no_line_where_a_comment_would_begin);
+	tcase_add_test(tc, what_no_line_can_be_broken_in_is_refused);
 	tcase_add_test(tc, reload_refuses_only_what_needs_a_restart);
 	srunner_run_all(sr, CK_ENV);
 	failed = srunner_ntests_failed(sr);

@@ -214,6 +214,9 @@ void http_accesslog_deinit(struct http *h)
 	if (a == NULL)
 		return;
 	flush(a);
+	for (size_t i = 0; i < a->lines.len; i++)
+		if (a->lines.ptr[i] == '\n')
+			log_lost_add(1);
 	event_free(a->timer);
 	tl_buf_deinit(&a->lines);
 	tl_buf_deinit(&a->fixed);

@@ -184,6 +184,7 @@ void proc_child_deinit(struct proc *p)
 	}
 	event_base_free(p->base);
 	p->base = NULL;
+	count_lost(p); /* what the end itself had no room for */
 }
 
 /* A master that died meanwhile is noticed on the other pipe. */

@@ -310,10 +310,15 @@ static bool settle(struct options *o, const struct conf *conf, bool taken_over)
 {
 	char *stays = NULL;
 	struct tl_err err;
-	bool ok;
+	bool ok, logs;
 
-	ok = (taken_over || privileges_drop(conf, &stays, &err) == TL_OK) &&
-	     conf_log_open(conf, &err) == TL_OK;
+	ok = taken_over || privileges_drop(conf, &stays, &err) == TL_OK;
+	logs = ok && conf_log_open(conf, &err) == TL_OK;
+	/* It serves already: better without its file than not at all. */
+	if (ok && !logs && taken_over)
+		log_error("%s; logging to stderr", err.text);
+	else if (!logs)
+		ok = false;
 	if (!ok)
 		fprintf(stderr, "tallyd: %s\n", err.text);
 	else if (stays != NULL)

@@ -165,11 +165,14 @@ as nobody "$user" tallyctl status >/dev/null || die "tallyctl of server.group"
 setpriv --reuid=nobody --regid=nogroup --groups="$user" \
 	tallyctl status >/dev/null || die "tallyctl of a member of server.group"
 ! as nobody nogroup tallyctl status >/dev/null 2>&1 || die "anybody's tallyctl"
-# another program in place of this one: the same process, the same account
+# another program in place of this one: the same process, the same account,
+# even where the log can not be opened again
+mv "$logs/other.log" "$logs/moved.log"
 tallyctl upgrade >/dev/null || die "upgrade"
 all_are_the_users
 curl -fso /dev/null "http://127.0.0.1:$port/health" || die "the port is lost"
 as nobody "$user" tallyctl status >/dev/null || die "the group is lost"
+grep -q "other.log'.*; logging to stderr" "$demo_dir/log" || die "nothing about the log"
 demo_stop
 
 # ---- what cannot work is said -------------------------------------------------

@@ -155,7 +155,8 @@ static bool crash_worker(void)
 
 static bool reload(void)
 {
-	return kill(d->pid, SIGHUP) == 0;
+	/* one that has just begun has no handler yet, and would die of it */
+	return serves() && kill(d->pid, SIGHUP) == 0;
 }
 
 /* One that follows at once, or finds a master that starts, is as good. */

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,7 @@ void tls_up(const char *text, const char *more)
 {
 	char *setting;
 
+	signal(SIGPIPE, SIG_IGN); /* of those who are hung up on */
 	make_certificates();
 	prepare(FREE_RATE);
 	tls_port = daemon_free_port();
@@ -223,4 +225,26 @@ char *tls_subject(const struct tls_conn *t)
 		X509_get_subject_name(SSL_get0_peer_certificate(t->ssl)),
 		NID_commonName, name, sizeof(name));
 	return tl_strdup(name);
+}
+
+/* ---- what the daemon counts ---- */
+
+double tls_metric(const char *name)
+{
+	char *line = tl_asprintf("\n%s ", name);
+	const char *at;
+	double v;
+
+	ck_assert(client_get(c, "/metrics", NULL, &r));
+	at = strstr(r.body, line);
+	ck_assert_ptr_nonnull(at);
+	v = atof(at + strlen(line));
+	tl_free(line);
+	return v;
+}
+
+void tls_wait_metric(const char *name, double at_least)
+{
+	WAIT_UNTIL(tls_metric(name) >= at_least);
+	ck_assert_double_ge(tls_metric(name), at_least);
 }

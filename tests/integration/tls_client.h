@@ -50,5 +50,8 @@ int tls_get(struct tls_conn *t, const char *target, const char *key);
 int tls_once(struct tls_conn *t, const struct tls_how *how, const char *target);
 /* CN of what the server shows; the caller's. */
 char *tls_subject(const struct tls_conn *t);
+/* A series of /metrics, by a plain connection; and until it is so much. */
+double tls_metric(const char *series);
+void tls_wait_metric(const char *series, double at_least);
 
 #endif

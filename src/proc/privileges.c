@@ -135,6 +135,23 @@ static enum tl_status need_above(const char *path, int how, const char *what,
 	return st;
 }
 
+/* Below the state directory, which is handed over before it is used. */
+static bool handed_over(const struct conf *conf, const char *path)
+{
+	size_t len = strlen(conf->server.state_dir);
+
+	return strncmp(path, conf->server.state_dir, len) == 0 &&
+	       path[len] == '/';
+}
+
+static enum tl_status need_to_make(const struct conf *conf, const char *path,
+				   const char *what, struct tl_err *err)
+{
+	if (path[0] == '\0' || handed_over(conf, path))
+		return TL_OK;
+	return need_above(path, W_OK | X_OK, what, err);
+}
+
 static enum tl_status need_listen(const struct conf *conf, struct tl_err *err)
 {
 	const struct conf_strings *names = &conf->server.listen;
@@ -142,8 +159,8 @@ static enum tl_status need_listen(const struct conf *conf, struct tl_err *err)
 
 	for (size_t i = 0; i < names->n && st == TL_OK; i++)
 		if (strncmp(names->items[i], "unix:", 5) == 0)
-			st = need_above(names->items[i] + 5, W_OK | X_OK,
-					"make sockets in", err);
+			st = need_to_make(conf, names->items[i] + 5,
+					  "make sockets in", err);
 	return st;
 }
 
@@ -182,9 +199,9 @@ static enum tl_status need_all(const struct conf *conf, struct tl_err *err)
 		st = need_above(conf->server.state_dir, X_OK, "walk", err);
 	if (st == TL_OK && conf->log.file[0] == '/')
 		st = need_above(conf->log.file, X_OK, "walk", err);
-	if (st == TL_OK && conf->server.pid_file[0] != '\0')
-		st = need_above(conf->server.pid_file, W_OK | X_OK,
-				"write into", err);
+	if (st == TL_OK)
+		st = need_to_make(conf, conf->server.pid_file, "write into",
+				  err);
 	if (st == TL_OK)
 		st = need_listen(conf, err);
 	if (st == TL_OK)

@@ -152,12 +152,15 @@ await has_used $((total + 3))
 demo_stop
 [ -n "$(find "$demo_dir/state/spool" "$logs/log" -user root)" ] || die "nothing is root's"
 ln "$logs/log" "$demo_dir/state/second" # a second name: never given away
+chown root "$demo_dir/state"
 port=$((600 + RANDOM % 400))
 start -o server.group="$user" -o log.file="$logs/other.log" \
+	-o server.pid_file="$demo_dir/state/pid" \
 	-o server.listen="${TALLYD_URL#http://},127.0.0.1:$port"
 [ "$(stat -c %U "$logs/log")" = root ] || die "a file with two names was given away"
 rm "$demo_dir/state/second" "$logs/log"
 all_are_the_users
+[ "$(cat "$demo_dir/state/pid")" = "$demo_pid" ] || die "no pid file"
 curl -fso /dev/null "http://127.0.0.1:$port/health" || die "a port below 1024"
 charge
 await has_used $((total + 6))
@@ -186,5 +189,6 @@ refused "there is no user 'no-such-user'" -o server.user=no-such-user
 refused "there is no user 'no-such-user'" -t -o server.user=no-such-user
 refused "there is no group 'no-such-group'" -o server.group=no-such-group
 refused "belongs to another account" -o server.user=nobody
+refused "it may not write into '$logs'" -o server.pid_file="$logs/pid"
 chmod 600 "$TALLYD_CONF"
 refused "it may not read '$TALLYD_CONF'"

@@ -22,6 +22,9 @@
 /* Curves that every client of the last ten years knows, fastest first. */
 #define GROUPS "X25519:P-256:P-384"
 
+/* Of a client's certificate, in each line of the log. */
+#define NAME_BYTES_MAX 512
+
 bool tls_is_address(const char *address)
 {
 	return strncmp(address, "tls:", 4) == 0;
@@ -98,8 +101,7 @@ static enum tl_status set_algorithms(SSL_CTX *ctx, const struct conf *conf,
 							: TLS1_2_VERSION;
 
 	if (SSL_CTX_set_min_proto_version(ctx, min) != 1 ||
-	    SSL_CTX_set1_groups_list(
-		    ctx, (char *)(uintptr_t)GROUPS) != 1)
+	    SSL_CTX_set1_groups_list(ctx, (char *)(uintptr_t)GROUPS) != 1)
 		return tls_fail(err, "set up TLS");
 	if (SSL_CTX_set_cipher_list(ctx, conf->tls.ciphers) != 1)
 		return tls_fail(err,
@@ -290,7 +292,8 @@ static void add_bio(struct tl_buf *b, BIO *bio)
 	long len = BIO_get_mem_data(bio, &text);
 
 	if (len > 0)
-		tl_buf_add(b, text, (size_t)len);
+		tl_buf_add(b, text,
+			   len < NAME_BYTES_MAX ? (size_t)len : NAME_BYTES_MAX);
 }
 
 void tls_client(const struct ssl_st *ssl, struct tl_buf *subject,

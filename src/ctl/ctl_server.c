@@ -323,7 +323,8 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd,
 	if (!peer_allowed(s, fd)) {
 		log_warn("control socket: peer of another user refused");
 		turn_away(fd, TL_DENIED,
-			  "only root and the daemon's user may do that");
+			  "only root, the daemon's user and server.group, "
+			  "if that is set, may do that");
 		return;
 	}
 	if (s->n_conns >= CTL_CLIENTS_MAX) {

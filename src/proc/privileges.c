@@ -269,7 +269,7 @@ void privileges_none(void)
 	if (geteuid() == 0)
 		return;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	(void)capabilities_set(0); /* giving up is always allowed */
+	(void)capabilities_set(0); /* a filter of system calls may refuse */
 }
 
 /* Ambient: an upgrade executes the next release, which needs it as well. */

@@ -75,14 +75,22 @@ health() {
 }
 health >/dev/null || die "health"
 pid=$(in_root "$root" pgrep -f '^tallyd: master')
-running_as() { # EXE of the master
-	readlink "/proc/$pid/exe"
-}
 [ "$(stat -c %U "/proc/$pid")" != root ] || die "root runs it"
 [ -z "$(in_root "$root" find /var/lib/tallyd /var/log/tallyd /dev/shm -mindepth 1 \
 	! -user tallyd)" ] || die "files of others: $(in_root "$root" find \
 	/var/lib/tallyd /var/log/tallyd /dev/shm ! -user tallyd -ls)"
 say "started"
+
+# The log moves, and the account's processes find the new one.
+in_root "$root" logrotate -f /etc/logrotate.d/tallyd >"$dir/rotate.log" 2>&1 ||
+	die "logrotate: $(cat "$dir/rotate.log")"
+in_root "$root" test -s /var/log/tallyd/tallyd.log.1 || die "no log was moved"
+logged() {
+	health && in_root "$root" test -s /var/log/tallyd/tallyd.log
+}
+await logged
+owned /var/log/tallyd/tallyd.log '640 tallyd tallyd'
+say "log rotated"
 
 # ---- upgraded -------------------------------------------------------------------------
 cp "$root/etc/tallyd/tallyd.conf" "$dir/kept.conf"
@@ -95,7 +103,7 @@ cmp -s "$dir/kept.conf" "$root/etc/tallyd/tallyd.conf" || die "the configuration
 owned /etc/tallyd/tallyd.conf '640 root tallyd'
 [ "$(stat -L -c %i "/proc/$pid/exe")" != "$inode" ] ||
 	die "the old program still runs: $(cat "$dir/upgrade.log")"
-case $(running_as) in *deleted*) die "the program that runs is gone" ;; esac
+case $(readlink "/proc/$pid/exe") in *deleted*) die "the program that runs is gone" ;; esac
 health >/dev/null || die "health after the upgrade"
 say "upgraded in place, process $pid"
 

@@ -286,31 +286,40 @@ static bool conn_parse(struct conn *c)
 	return true;
 }
 
-static void conn_readable(struct conn *c)
+/* False: there is nothing more, or it is another connection now. */
+static bool conn_read(struct conn *c)
 {
 	ssize_t n = take_some(c, c->buf + c->len, BUF_BYTES - c->len);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		broken++;
 		close(c->fd);
 		conn_open(c);
 		conn_send(c);
-		return;
+		return false;
 	}
 	bytes_in += (uint64_t)n;
 	if (c->skip > 0) { /* no pipelining: nothing lies behind the body */
 		c->skip -= (size_t)n < c->skip ? (size_t)n : c->skip;
 		if (c->skip == 0)
 			conn_send(c);
-		return;
+		return true;
 	}
 	c->len += (size_t)n;
 	if (!conn_parse(c)) {
 		fputs("load: not an answer with a length\n", stderr);
 		exit(1);
 	}
+	return true;
+}
+
+/* The socket does not tell of what OpenSSL has read ahead. */
+static void conn_readable(struct conn *c)
+{
+	while (conn_read(c) && c->ssl != NULL && SSL_has_pending(c->ssl) == 1)
+		;
 }
 
 static double percentile(double part)
@@ -459,6 +468,7 @@ int main(int argc, char **argv)
 		if (tls == NULL ||
 		    SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION) != 1)
 			return 1;
+		SSL_CTX_set_read_ahead(tls, 1);
 	}
 	make_requests();
 	conns = tl_alloc_array(opt.connections, sizeof(*conns));

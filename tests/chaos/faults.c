@@ -190,14 +190,22 @@ static void slow(void)
 	fault_end(0, false);
 }
 
+static struct pgtest *first, *second;
+
+static void stop_both(void)
+{
+	pgtest_stop(&second);
+	pgtest_stop(&first);
+}
+
 /* The primary dies; its synchronous standby is promoted a second later. */
 static void failover(void)
 {
-	struct pgtest *first = pgtest_start(), *second;
 	const char *database;
 	char *url;
 
-	pg = first;
+	atexit(stop_both);
+	first = pg = pgtest_start();
 	fault_prepare();
 	sql_close();
 	second = pgtest_standby(first);

@@ -280,7 +280,7 @@ START_TEST(what_is_no_tls_is_hung_up_on)
 	char text[4096];
 	int fd, waiting;
 
-	tls_up(SITE, "tls.handshake_timeout_ms=300");
+	tls_up(SITE, "tls.handshake_timeout_ms=1500");
 	ck_assert_uint_eq(daemon_children(d, "worker", workers), 2);
 
 	waiting = raw(); /* says nothing at all */

@@ -102,7 +102,8 @@ mv "$logs/log" "$logs/log.1"
 install -o "$user" -m 640 /dev/null "$logs/log"
 kill -USR1 "$demo_pid"
 logged() {
-	charge && grep -q '"process":"worker' "$logs/log"
+	curl -fso /dev/null "$TALLYD_URL/health" &&
+		grep -q '"process":"worker' "$logs/log"
 }
 await logged
 

@@ -138,6 +138,8 @@ struct daemon *daemon_new(struct pgtest *pg, const char *const *settings)
 	set_owned(d, tl_asprintf("server.state_dir=%s", d->state_dir));
 	set_owned(d, tl_asprintf("server.instance=%s", d->instance));
 	daemon_set(d, "server.workers=2");
+	/* whatever accounts there are here; nobody else is asked to be root */
+	daemon_set(d, "server.user=root");
 	/* small tables: a start clears all of them */
 	daemon_set(d, "shm.max_keys=4096");
 	daemon_set(d, "shm.max_addresses=4096");

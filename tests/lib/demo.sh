@@ -70,6 +70,7 @@ demo_up() {
 		state_dir = $demo_dir/state
 		instance = demo$$
 		workers = 2
+		$(case " $*" in *" server.user="*) ;; *) echo "user = root" ;; esac)
 		[database]
 		seed_demo = yes
 		EOF

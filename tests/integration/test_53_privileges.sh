@@ -38,7 +38,6 @@ await() { # COMMAND... - until it succeeds
 }
 logs=$(mktemp -d "$(demo_base)/tally-log.XXXXXX") # root's, as /var/log is
 chmod 755 "$logs"
-trap 'demo_down; rm -rf "$logs"' EXIT
 
 charge() {
 	curl -fsS -o /dev/null -H "Authorization: Bearer $TALLYD_DEMO_KEY" \
@@ -85,6 +84,7 @@ all_are_the_users() {
 # ---- a life of its own -------------------------------------------------------
 demo_up "server.user=$user" "log.file=$logs/log" \
 	metering.flush_interval_ms=100 runner.count=1
+trap 'demo_down; rm -rf "$logs"' EXIT
 all_are_the_users
 [ "$(pgrep -P "$demo_pid" | wc -l)" = 6 ] || die "processes: $(ps f -u "$user")"
 before=$(used)

@@ -165,9 +165,17 @@ enum tl_status setting_check_pair(struct tl_str s, struct tl_err *err)
 
 enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err)
 {
+	size_t n = s.len;
+
 	if (s.len == 0)
 		return tl_err_set(err, TL_INVALID,
 				  "it is empty; give a directory");
+	/* what is left of it when its slashes are cut off must be sayable */
+	while (n > 1 && s.ptr[n - 1] == '/')
+		n--;
+	if (s.ptr[n - 1] == ' ')
+		return refuse(err, s,
+			      "ends in a blank, which a file can not say");
 	return setting_check_path(s, err);
 }
 

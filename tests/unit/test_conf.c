@@ -274,6 +274,8 @@ static const struct {
 	  "tallyd.conf:2: tls.client_certificates: it needs the authorities "
 	  "that clients' certificates are of; name their file in "
 	  "tls.client_ca" },
+	{ "[server]\nstate_dir = /var/lib /\n",
+	  "tallyd.conf:2: server.state_dir: '/var/lib /' ends in a blank" },
 	{ "[server]\nstate_dir = here\n",
 	  "tallyd.conf:2: server.state_dir: 'here' is not absolute; begin it "
 	  "with '/'" },

@@ -174,8 +174,7 @@ enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err)
 	while (n > 1 && s.ptr[n - 1] == '/')
 		n--;
 	if (s.ptr[n - 1] == ' ')
-		return refuse(err, s,
-			      "ends in a blank, which a file can not say");
+		return refuse(err, s, "ends in a blank; take it away");
 	return setting_check_path(s, err);
 }
 

@@ -275,7 +275,8 @@ static const struct {
 	  "that clients' certificates are of; name their file in "
 	  "tls.client_ca" },
 	{ "[server]\nstate_dir = /var/lib /\n",
-	  "tallyd.conf:2: server.state_dir: '/var/lib /' ends in a blank" },
+	  "tallyd.conf:2: server.state_dir: '/var/lib /' ends in a blank; take "
+	  "it away" },
 	{ "[server]\nstate_dir = here\n",
 	  "tallyd.conf:2: server.state_dir: 'here' is not absolute; begin it "
 	  "with '/'" },

@@ -43,3 +43,7 @@ WITH gone AS (
 	 WHERE t.xid IS NOT NULL
 )
 SELECT count(*) AS "trimmed!" FROM gone;
+
+-- name: clock :one
+-- What time the database has, as one look at its clock.
+SELECT clock_timestamp() AS "now!";

@@ -127,6 +127,9 @@ struct ctl_callbacks {
 	/* args: level (word, may be absent).  {"level":"debug","configured":
 	 * "info"}, after the change. */
 	ctl_fn log_level;
+	/* {"step_ms":n}: a step of the wall clock that was held back is taken
+	 * in within a second; 0: there was none. */
+	ctl_fn clock_accept;
 	void *arg;
 };
 

@@ -297,6 +297,8 @@ const struct ctl_command CTL_COMMANDS[] = {
 	  CTL_DAEMON, true },
 	{ "upgrade", NULL, "the program as it is on disk now takes over",
 	  CTL_DAEMON, true },
+	{ "clock accept", NULL, "the wall clock, which was set, is right",
+	  CTL_DAEMON, true },
 	{ "log level", log_level_args,
 	  "which lines are written, until the next reload", CTL_DAEMON, true },
 	{ "config check", config_check_args, "is a configuration valid?",

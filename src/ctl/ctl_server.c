@@ -158,6 +158,7 @@ static ctl_fn callback_of(const struct ctl_server *s,
 		{ "stop", s->cb.stop },
 		{ "upgrade", s->cb.upgrade },
 		{ "log level", s->cb.log_level },
+		{ "clock accept", s->cb.clock_accept },
 	};
 
 	for (size_t i = 0; i < sizeof(served) / sizeof(served[0]); i++) {

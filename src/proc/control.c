@@ -142,6 +142,21 @@ static void on_upgrade(void *arg, struct ctl_call *call)
 	event_base_loopbreak(m->base);
 }
 
+/* {"step_ms": by how much it was set} */
+static void on_clock_accept(void *arg, struct ctl_call *call)
+{
+	struct master *m = arg;
+	struct doc *d = doc_object(ctl_call_arena(call));
+
+	doc_set(ctl_call_arena(call), d, "step_ms",
+		doc_int(ctl_call_arena(call),
+			m->step_mono_ms == 0
+				? 0
+				: shm_clock_step_us(m->shm) / 1000));
+	m->clock_accepted = m->step_mono_ms != 0;
+	ctl_answer(call, d);
+}
+
 /* For all processes, those that live and those to come. */
 static void on_log_level(void *arg, struct ctl_call *call)
 {
@@ -196,6 +211,7 @@ enum tl_status control_open(struct master *m, struct tl_err *err)
 				    .stop = on_stop,
 				    .upgrade = on_upgrade,
 				    .log_level = on_log_level,
+				    .clock_accept = on_clock_accept,
 				    .arg = m };
 	const struct conf *conf = m->crew->conf;
 	enum tl_status st;

@@ -27,6 +27,7 @@
 #define EMBEDDED_STOP_MS 20000
 #define LAST_FLUSHERS    3
 #define CRASH_WINDOW_MS  60000
+#define STEP_LASTS_MS    10000
 
 struct shm_sizes master_sizes(const struct conf *conf)
 {
@@ -129,11 +130,41 @@ static void say_status(struct master *m)
 			atomic_load(&h->database_up) ? "up" : "away");
 }
 
+/*
+ * Small steps of the wall clock are taken in as they come.  A large one may be
+ * a mistake, and days never go back: it has to last, and the database's clock
+ * to say the same; or an operator says so.
+ */
+static void watch_clock(struct master *m)
+{
+	uint64_t now_mono_ms = tl_mono_ms();
+	bool agreed = m->step_mono_ms != 0 &&
+		      now_mono_ms >= m->step_mono_ms + STEP_LASTS_MS &&
+		      shm_clock_agreed(m->shm);
+	int64_t step_us;
+
+	if (shm_clock_adjust(m->shm, agreed || m->clock_accepted, &step_us)) {
+		if (m->step_mono_ms != 0)
+			log_warn("the wall clock, set by %lld ms, is taken in: "
+				 "%s",
+				 (long long)(step_us / 1000),
+				 m->clock_accepted ? "an operator says so"
+				 : agreed	   ? "the database's agrees"
+						   : "it was set back");
+		m->step_mono_ms = 0;
+	} else if (m->step_mono_ms == 0) {
+		log_warn("the wall clock was set by %lld ms; periods go on by "
+			 "the old time until the database's clock agrees or "
+			 "'tallyctl clock accept' says so",
+			 (long long)(step_us / 1000));
+		m->step_mono_ms = now_mono_ms;
+	}
+	m->clock_accepted = false;
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct master *m = arg;
-	int64_t step_us;
-	bool moved;
 
 	(void)fd;
 	(void)what;
@@ -143,12 +174,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	shm_count(m->shm, SHM_C_LOG_LINES_LOST, log_lost_take());
 	tls_seed_advance(&m->tls_seed, tl_mono_ms());
 	children_watch(m);
-	moved = shm_clock_adjust(m->shm, false, &step_us);
-	if (!moved && !m->clock_warned)
-		log_warn("the wall clock was set by %lld ms; periods go on by "
-			 "the old time",
-			 (long long)(step_us / 1000));
-	m->clock_warned = !moved;
+	watch_clock(m);
 	if (m->crew->serving && m->stop == STOP_NO)
 		say_status(m);
 }

@@ -117,7 +117,8 @@ struct master {
 	bool hold; /* no respawn: the segment is being looked at */
 	unsigned crashes;
 	uint64_t crash_mono_ms[CRASHES_MAX];
-	bool clock_warned;
+	uint64_t step_mono_ms; /* the wall clock was set then; 0: it was not */
+	bool clock_accepted;   /* an operator says that it is right */
 	struct ctl_server *ctl;
 	struct ctl_call *reload_call; /* answered by the reload */
 	int control_fd; /* the program before listened there; -1 */

@@ -142,6 +142,9 @@ struct shm_head {
 	_Alignas(64) _Atomic uint64_t task_sends; /* raised when tasks were
 						   * sent from this host */
 	_Atomic uint64_t task_deaths; /* raised by the master: a runner died */
+	/* the database's clock, when the flusher asked last because ours was
+	 * set: wall = mono + this (signed), and when that was; 0: never */
+	_Atomic uint64_t database_offset_us, database_asked_mono_ms;
 	_Atomic uint64_t tasks_ready, tasks_delayed; /* in the database, as a
 						      * runner counted last */
 };

@@ -48,6 +48,8 @@ const struct shm_fact SHM_FACTS[] = {
 	FIELD(shm_head, full_scan_wanted), FIELD(shm_head, refresh_wanted),
 	FIELD(shm_head, usage_dropped), FIELD(shm_head, idem_floor_ms),
 	FIELD(shm_head, task_sends), FIELD(shm_head, task_deaths),
+	FIELD(shm_head, database_offset_us),
+	FIELD(shm_head, database_asked_mono_ms),
 	FIELD(shm_head, tasks_ready), FIELD(shm_head, tasks_delayed),
 
 	STRUCT(shm_slot),

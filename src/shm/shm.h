@@ -158,6 +158,12 @@ static inline uint64_t shm_wall_ms(const struct shm *s, uint64_t mono_ns)
 uint32_t shm_day(struct shm *s, uint64_t mono_ns);
 /* Master, each second: steps < 2 s at once; larger ones only when `accept`. */
 bool shm_clock_adjust(struct shm *s, bool accept, int64_t *step_us_r);
+/* By how much the wall clock was set since the offset was taken. */
+int64_t shm_clock_step_us(const struct shm *s);
+/* Flusher: the database had that time at this moment. */
+void shm_clock_told(struct shm *s, int64_t database_us, uint64_t mono_ns);
+/* Has the database, asked of late, the time that our wall clock has now? */
+bool shm_clock_agreed(const struct shm *s);
 
 /* ---- tagged counts: period:20 | count:44 ---- */
 #define SHM_COUNT_MAX ((1ULL << 44) - 1)

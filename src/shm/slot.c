@@ -188,17 +188,45 @@ uint32_t shm_day(struct shm *s, uint64_t mono_ns)
 	return (uint32_t)(day > max ? day : max);
 }
 
-#define STEP_MAX_US 2000000
+#define STEP_MAX_US  2000000
+#define AGREE_US     5000000
+#define AGREE_AGE_MS 10000
+
+static int64_t wall_offset_now_us(void)
+{
+	return tl_wall_us() - (int64_t)(tl_mono_ns() / 1000);
+}
+
+int64_t shm_clock_step_us(const struct shm *s)
+{
+	return wall_offset_now_us() -
+	       (int64_t)atomic_load(&s->head->wall_offset_us);
+}
 
 bool shm_clock_adjust(struct shm *s, bool accept, int64_t *step_us_r)
 {
-	int64_t have = (int64_t)atomic_load(&s->head->wall_offset_us);
-	int64_t want = tl_wall_us() - (int64_t)(tl_mono_ns() / 1000);
-	int64_t step = want - have;
+	int64_t step = shm_clock_step_us(s);
 
 	*step_us_r = step;
 	if (!accept && (step >= STEP_MAX_US || step <= -STEP_MAX_US))
 		return false;
-	atomic_store(&s->head->wall_offset_us, (uint64_t)want);
+	atomic_fetch_add(&s->head->wall_offset_us, (uint64_t)step);
 	return true;
+}
+
+void shm_clock_told(struct shm *s, int64_t database_us, uint64_t mono_ns)
+{
+	atomic_store(&s->head->database_offset_us,
+		     (uint64_t)(database_us - (int64_t)(mono_ns / 1000)));
+	atomic_store(&s->head->database_asked_mono_ms, mono_ns / TL_NS_PER_MS);
+}
+
+bool shm_clock_agreed(const struct shm *s)
+{
+	uint64_t asked = atomic_load(&s->head->database_asked_mono_ms);
+	int64_t theirs = (int64_t)atomic_load(&s->head->database_offset_us);
+	int64_t apart = wall_offset_now_us() - theirs;
+
+	return asked != 0 && tl_mono_ms() < asked + AGREE_AGE_MS &&
+	       apart <= AGREE_US && apart >= -AGREE_US;
 }

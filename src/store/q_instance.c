@@ -153,3 +153,23 @@ enum tl_status q_change_trim(struct pg *pg,
 
 	return pg_one(pg, &change_trim_statement, params, arena, row_r, err);
 }
+
+static const struct pg_column clock_columns[] = {
+	{ .type = PG_TIMESTAMPTZ,
+	  .offset = offsetof(struct q_clock_row, now_us) },
+};
+static const struct pg_statement clock_statement = {
+	.name = "clock",
+	.sql =
+		"SELECT clock_timestamp() AS \"now!\"",
+	.columns = clock_columns,
+	.n_columns = 1,
+	.row_bytes = sizeof(struct q_clock_row),
+};
+
+enum tl_status q_clock(struct pg *pg,
+		struct tl_arena *arena, struct q_clock_row *row_r,
+		struct tl_err *err)
+{
+	return pg_one(pg, &clock_statement, NULL, arena, row_r, err);
+}

@@ -89,4 +89,14 @@ enum tl_status q_change_trim(struct pg *pg,
 		struct tl_arena *arena, struct q_change_trim_row *row_r,
 		struct tl_err *err) TL_MUST_CHECK;
 
+struct q_clock_row {
+	int64_t now_us;
+};
+/*
+ * What time the database has, as one look at its clock.
+ */
+enum tl_status q_clock(struct pg *pg,
+		struct tl_arena *arena, struct q_clock_row *row_r,
+		struct tl_err *err) TL_MUST_CHECK;
+
 #endif

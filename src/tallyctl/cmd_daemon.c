@@ -1,6 +1,6 @@
 /*
- * cmd_daemon.c - reload, upgrade, stop, log level, database: what goes over
- * the control socket.
+ * cmd_daemon.c - reload, upgrade, stop, clock accept, log level, database: what
+ * goes over the control socket.
  */
 #include <inttypes.h>
 #include <poll.h>
@@ -95,6 +95,28 @@ enum exit_status cmd_upgrade(struct tallyctl *t)
 	if (st != TL_OK)
 		return complain_daemon(st, &err);
 	return await_upgrade(t, member_number(result, "upgrades"));
+}
+
+enum exit_status cmd_clock_accept(struct tallyctl *t)
+{
+	const struct doc *result;
+	struct tl_err err;
+	enum tl_status st;
+	int64_t step_ms;
+
+	st = daemon_ask(t, "clock accept", ASK_MS, &result, &err);
+	if (st != TL_OK)
+		return complain_daemon(st, &err);
+	step_ms = member_number(result, "step_ms");
+	if (t->json)
+		print_json(result);
+	else if (step_ms == 0)
+		(void)puts("the wall clock was not set: nothing to accept");
+	else
+		(void)printf("the wall clock, set by %" PRId64
+			     " ms, is taken in\n",
+			     step_ms);
+	return EXIT_OK;
 }
 
 /* Its lock and its port are free only when the process has ended, a moment

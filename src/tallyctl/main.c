@@ -27,6 +27,7 @@ static const struct {
 	{ "reload", cmd_reload },
 	{ "upgrade", cmd_upgrade },
 	{ "stop", cmd_stop },
+	{ "clock accept", cmd_clock_accept },
 	{ "log level", cmd_log_level },
 	{ "config check", cmd_config_check },
 	{ "config dump", cmd_config_dump },

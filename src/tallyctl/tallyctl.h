@@ -42,6 +42,7 @@ enum exit_status cmd_explain(struct tallyctl *t);
 enum exit_status cmd_tail(struct tallyctl *t);
 enum exit_status cmd_reload(struct tallyctl *t);
 enum exit_status cmd_upgrade(struct tallyctl *t);
+enum exit_status cmd_clock_accept(struct tallyctl *t);
 enum exit_status cmd_stop(struct tallyctl *t);
 enum exit_status cmd_log_level(struct tallyctl *t);
 enum exit_status cmd_config_check(struct tallyctl *t);

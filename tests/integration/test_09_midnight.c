@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fd.h"
+#include "base/mem.h"
+#include "lib/faketime.h"
 #include "lib/midnight.h"
 
 #define SECONDS_BEFORE 10
@@ -67,6 +70,59 @@ START_TEST(midnight_moves_no_count_and_loses_none)
 }
 END_TEST
 
+static bool log_has(const char *words)
+{
+	char *log = daemon_log(d);
+	bool has = strstr(log, words) != NULL;
+
+	tl_free(log);
+	return has;
+}
+
+static void step_to(const char *file, const char *shift)
+{
+	struct tl_err err;
+
+	ck_assert_int_eq(
+		tl_file_replace(file, shift, strlen(shift), 0644, &err), TL_OK);
+}
+
+/* It starts two days ahead, and its clock is put right: that is what the
+ * database says.  Then it goes wrong, which only an operator may like. */
+START_TEST(a_clock_that_was_set_is_followed_when_somebody_agrees)
+{
+	char *file, today[16];
+
+	prepare("limits.key_count=1000000", "limits.address_count=1000000");
+	file = tl_asprintf("%s/clock", d->state_dir);
+	step_to(file, "+172800s\n");
+	faketime_file(d, file);
+	fixture_again();
+	make_key("clock", 1000000, "");
+
+	step_to(file, "+0s\n");
+	WAIT_UNTIL(log_has("was set by -172"));
+	ck_assert(!log_has("is taken in"));
+	WAIT_UNTIL(log_has("the database's agrees"));
+	ck_assert(log_has("the database's agrees"));
+
+	step_to(file, "+432000s\n"); /* five days */
+	WAIT_UNTIL(log_has("was set by 43"));
+	client_call(c, "/api/usage/record", key_of("clock"), "{}", NULL, &r);
+	want(200);
+	snprintf(today, sizeof(today), "%s", json_str(&r, "usage.date"));
+	ck_assert_int_eq(daemon_ctl(d, NULL,
+				    (const char *const[]){ "clock", "accept",
+							   NULL }),
+			 0);
+	WAIT_UNTIL(log_has("an operator says so"));
+	client_call(c, "/api/usage/record", key_of("clock"), "{}", NULL, &r);
+	want(200);
+	ck_assert_str_ne(json_str(&r, "usage.date"), today);
+	tl_free(file);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tc;
@@ -77,5 +133,7 @@ int main(void)
 	s = suite_create("midnight");
 	tc = fixture_case(s, "midnight");
 	tcase_add_test(tc, midnight_moves_no_count_and_loses_none);
+	tcase_add_test(tc,
+		       a_clock_that_was_set_is_followed_when_somebody_agrees);
 	return fixture_run(s);
 }

@@ -178,7 +178,7 @@ stage_lint() {
 optimised=(test_08_exact test_17_openapi.sh test_24_clients.sh
 	test_26_tallyctl_examples.sh test_43c_standardwebhooks.sh
 	test_50b_testssl.sh test_51_recipes test_52_smuggling
-	test_53b_systemd.sh test_store_queries_fresh.sh
+	test_53b_systemd.sh test_57_faults.sh test_store_queries_fresh.sh
 	test_store_queries_refused.sh test_store_plans.sh
 	test_api_manual_fresh.sh test_api_manual_examples.sh)
 both=(test_02_gate test_07_flush test_30_acceptance test_41b_task_deaths

@@ -15,6 +15,7 @@ examples() {
 	' "$demo_srcdir/man/tallyd-api.7"
 }
 
+# shellcheck disable=SC2119 # settings of its own it has none
 demo_up
 script=$demo_dir/examples.sh
 {

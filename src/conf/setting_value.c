@@ -133,8 +133,15 @@ static enum tl_status fill_strings(const struct setting *s,
 	struct tl_str item;
 
 	while (st == TL_OK && next_item(&text, &item)) {
-		char *copy = tl_strndup(item.ptr, item.len);
+		char *copy;
 
+		/* a dump has a blank in front of it */
+		if (item.ptr[0] == ';')
+			return tl_err_set(err, TL_INVALID,
+					  "'%.*s' would begin a comment; "
+					  "remove its ';'",
+					  (int)item.len, item.ptr);
+		copy = tl_strndup(item.ptr, item.len);
 		v->items[v->n++] = copy;
 		for (char *c = copy; s->lower_case && *c != '\0'; c++)
 			if (*c >= 'A' && *c <= 'Z')

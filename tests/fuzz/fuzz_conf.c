@@ -70,19 +70,27 @@ static void check_again(const struct conf *conf)
 	free((void *)(uintptr_t)second.ptr);
 }
 
-/* What an operator has to repair is said with its place. */
+/* What an operator has to repair is said with its place: the line, or the
+ * setting, where a default is what does not go with the rest. */
 static void check_words(const struct conf_source *src, const struct tl_err *err)
 {
 	size_t len = src->file != NULL ? strlen(src->file) : 0;
+	struct tl_str section, key = tl_str_c(err->text), rest;
 
 	tl_assert(err->text[0] != '\0' &&
 		  strlen(err->text) < sizeof(err->text));
 	tl_assert(strchr(err->text, '\n') == NULL);
 	if (src->file == NULL)
 		return;
-	tl_assert(strncmp(err->text, src->file, len) == 0 &&
-		  err->text[len] == ':' && err->text[len + 1] >= '1' &&
-		  err->text[len + 1] <= '9');
+	if (strncmp(err->text, src->file, len) == 0) {
+		tl_assert(err->text[len] == ':' && err->text[len + 1] >= '1' &&
+			  err->text[len + 1] <= '9');
+		return;
+	}
+	tl_assert(tl_str_split(&key, '.', &section));
+	rest = key;
+	tl_assert(tl_str_split(&rest, ':', &key));
+	tl_assert(setting_find(section, key) != NULL);
 }
 
 static size_t lines_of(struct tl_str text, char **lines)

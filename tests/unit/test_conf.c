@@ -274,6 +274,9 @@ static const struct {
 	  "tallyd.conf:2: tls.client_certificates: it needs the authorities "
 	  "that clients' certificates are of; name their file in "
 	  "tls.client_ca" },
+	{ "[admin]\nemails = a@b,;c@d\n",
+	  "tallyd.conf:2: admin.emails: ';c@d' would begin a comment; remove "
+	  "its ';'" },
 	{ "[server]\nstate_dir = /var/lib /\n",
 	  "tallyd.conf:2: server.state_dir: '/var/lib /' ends in a blank; take "
 	  "it away" },

@@ -90,15 +90,24 @@ static int parse(int argc, char **argv, struct options *o)
 	return -1;
 }
 
+/* Links stay, because whoever swaps one wants the next reload or upgrade to
+ * follow it. */
+static char *absolute(const char *name)
+{
+	char *cwd = name[0] == '/' ? NULL : getcwd(NULL, 0);
+	char *path = cwd != NULL ? tl_asprintf("%s/%s", cwd, name)
+				 : tl_strdup(name);
+
+	free(cwd);
+	return path;
+}
+
 /* The title takes the place of argv, and a daemon's directory is another one
  * at a reload: what is kept is copied, the file by its whole path. */
 static void keep_options(struct options *o)
 {
-	char *whole = o->file != NULL ? realpath(o->file, NULL) : NULL;
-
 	if (o->file != NULL)
-		o->file = tl_strdup(whole != NULL ? whole : o->file);
-	free(whole);
+		o->file = absolute(o->file);
 	for (size_t i = 0; i < o->n_overrides; i++)
 		o->overrides[i] = tl_strdup(o->overrides[i]);
 }
@@ -236,20 +245,14 @@ static int to_background(void)
 	return fds[1];
 }
 
-/* Where an upgrade is to look for the program: links stay, because whoever
- * swaps one wants the next program to be that. */
+/* Where an upgrade is to look for the program. */
 static char *path_of(const char *name)
 {
 	const char *rest = getenv("PATH");
-	char *cwd, *path;
+	char *path;
 
-	if (strchr(name, '/') != NULL) {
-		cwd = name[0] == '/' ? NULL : getcwd(NULL, 0);
-		path = cwd != NULL ? tl_asprintf("%s/%s", cwd, name)
-				   : tl_strdup(name);
-		free(cwd);
-		return path;
-	}
+	if (strchr(name, '/') != NULL)
+		return absolute(name);
 	while (rest != NULL && *rest != '\0') {
 		size_t len = strcspn(rest, ":");
 

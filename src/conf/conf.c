@@ -312,6 +312,29 @@ static bool to_socket(const char *log_target)
 	       strcmp(log_target, "journald") == 0;
 }
 
+static const char *without_tls(const char *address)
+{
+	return strncmp(address, "tls:", 4) == 0 ? address + 4 : address;
+}
+
+/* One socket has one address, and speaks one way. */
+static enum tl_status check_listen(struct loader *l, struct tl_err *err)
+{
+	const struct conf_strings *a = &l->conf->server.listen;
+
+	for (size_t i = 0; i < a->n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(without_tls(a->items[i]),
+				   without_tls(a->items[k])) == 0) {
+				(void)tl_err_set(err, TL_INVALID,
+						 "'%s' and '%s' are one "
+						 "address; give it once",
+						 a->items[k], a->items[i]);
+				return disagree(l, "server", "listen", err);
+			}
+	return TL_OK;
+}
+
 static enum tl_status check_tls(struct loader *l, struct tl_err *err)
 {
 	const struct conf *c = l->conf;
@@ -387,6 +410,8 @@ static enum tl_status cross_check(struct loader *l, struct tl_err *err)
 				 "the same database; set that or remove this");
 		return disagree(l, "database", "direct_url", err);
 	}
+	if (check_listen(l, err) != TL_OK)
+		return TL_INVALID;
 	return check_tls(l, err);
 }
 

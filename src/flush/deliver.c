@@ -42,7 +42,7 @@
 #define FULL_SCAN_MS   60000
 #define SPOOL_RETRY_MS 1000
 #define BUSY_SLOTS_MS  5
-#define CONNECT_MS      2000
+#define CONNECT_MS      5000
 #define CONNECT_LOOK_MS 10
 
 static bool spool_empty(const struct flush *f)

@@ -184,12 +184,13 @@ static int cell_cmp(const void *key, const void *item)
 /* That much of the record's cells is elsewhere. */
 static void raise_handed(struct tail *t, const struct shm_record *r)
 {
-	struct tail_cell *end = t->cells + t->n_cells;
-	struct tail_cell *c = NULL;
+	struct tail_cell *end = t->cells, *c = NULL;
 
-	if (t->n_cells > 0)
+	if (t->n_cells > 0) {
+		end += t->n_cells; /* else there are none to point into */
 		c = bsearch(&r->key, t->cells, t->n_cells, sizeof(*c),
 			    cell_cmp);
+	}
 	if (c == NULL)
 		return;
 	while (c > t->cells && c[-1].key == r->key)

@@ -399,7 +399,7 @@ void http_conns_drain(struct http *h)
 		struct http_conn *c = TL_CONTAINER(pos, struct http_conn, link);
 		int waiting = 0;
 
-		if (!h->drain_idle_now || c->req != NULL || c->stream != NULL ||
+		if (let_go(c) || !h->drain_idle_now || c->req != NULL || c->stream != NULL ||
 		    c->reading_since_ms != 0 ||
 		    evbuffer_get_length(bufferevent_get_output(c->bev)) > 0)
 			continue;

@@ -29,6 +29,7 @@
 
 #define RECORD_BYTES 16384 /* the most that one record holds */
 #define TURN_BYTES   65536 /* then others have their turn */
+#define TURN_READS   8     /* of the socket, likewise */
 
 struct http_tls {
 	struct http_conn *conn;
@@ -38,6 +39,7 @@ struct http_tls {
 	bool ended;  /* nothing more can be read */
 	bool paused; /* there is more to read, which evhttp does not want yet */
 	bool stuck;  /* reading goes on when the socket can be written */
+	int reads_left;    /* of this turn */
 	bool *gone_r;      /* told when the connection is dropped */
 	size_t held_bytes; /* OpenSSL has begun to write so many, and wants
 			    * them again */
@@ -127,7 +129,8 @@ size_t http_tls_write(struct http_conn *c, struct tl_str head,
 		if (n == SIZE_MAX)
 			return SIZE_MAX;
 		sent += n;
-		if (n < piece.len)
+		if (n == 0) /* less than the piece: the client's records are
+			     * small (max_fragment_length) */
 			break;
 	}
 	return sent;
@@ -293,31 +296,65 @@ static bool take_record(struct http_tls *t, struct evbuffer *in, size_t *got)
 	return false;
 }
 
+static bool has_said_bye(const struct http_tls *t)
+{
+	return (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
 static void take(struct http_tls *t)
 {
 	struct http_conn *c = t->conn;
 	struct evbuffer *in = bufferevent_get_input(c->bev);
-	bool gone = false, more = !t->ended;
-	size_t got = 0;
+	bool gone = false, moved = false, more = !t->ended;
+	size_t got = 0, had;
 
 	while (more && got < TURN_BYTES)
 		more = take_record(t, in, &got);
-	if (got > 0) {
+	had = evbuffer_get_length(in);
+	/* evhttp takes one request at a time; those that lie here when the
+	 * client has nothing more to say are answered, too */
+	if (got > 0 || (had > 0 && t->ended && has_said_bye(t))) {
 		t->gone_r = &gone;
 		bufferevent_trigger(c->bev, EV_READ,
 				    BEV_TRIG_IGNORE_WATERMARKS);
 		if (gone)
 			return;
 		t->gone_r = NULL;
+		moved = evbuffer_get_length(in) < had;
 	}
 	if (!more && !t->ended)
 		return;
 	if (!is_reading(t))
 		pause_reading(t);
-	else if (more || got > 0)
+	else if (more || moved)
 		event_active(t->readable, EV_READ, 0);
 	else
 		tell_end(t);
+}
+
+/*
+ * SSL_read returns with data of the application or when the socket is empty:
+ * a client that sends KeyUpdates (or, with TLS 1.2, ClientHellos) without end
+ * would keep it from returning.
+ */
+static long on_bio(BIO *b, int oper, const char *p, size_t len, int argi,
+		   long argl, int ret, size_t *done)
+{
+	struct http_tls *t = (struct http_tls *)(void *)BIO_get_callback_arg(b);
+
+	(void)p;
+	(void)len;
+	(void)argi;
+	(void)argl;
+	(void)done;
+	if (oper != BIO_CB_READ)
+		return ret;
+	if (t->reads_left-- > 0)
+		return 1;
+	t->reads_left = 0;
+	BIO_clear_retry_flags(b);
+	BIO_set_retry_read(b);
+	return -1;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -326,6 +363,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	t->reads_left = TURN_READS;
 	if (!t->open && !shake_hands(t))
 		return;
 	/* what lies in the input has to be worked off first */
@@ -358,7 +396,7 @@ static void flush(struct http_tls *t)
 			return;
 		}
 		evbuffer_drain(out, n);
-		if (n < len) {
+		if (n == 0) {
 			event_add(t->writable, NULL);
 			return;
 		}
@@ -418,6 +456,8 @@ void http_tls_begin(struct http_conn *c)
 	/* both ends of its buffers are ours from here on */
 	bufferevent_setfd(c->bev, hidden(c->fd));
 	tl_assert(SSL_set_fd(t->ssl, c->fd) == 1);
+	BIO_set_callback_ex(SSL_get_rbio(t->ssl), on_bio);
+	BIO_set_callback_arg(SSL_get_rbio(t->ssl), (char *)t);
 	t->readable = event_new(c->http->base, c->fd, EV_READ | EV_PERSIST,
 				on_readable, t);
 	t->writable = event_new(c->http->base, c->fd, EV_WRITE, on_writable, t);

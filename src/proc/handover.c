@@ -108,7 +108,7 @@ static void put_listeners(struct writer *w, const struct listen_set *set)
 {
 	struct doc *list = doc_array(w->a);
 
-	for (uint32_t i = 0; i < listen_per_worker(set); i++) {
+	for (uint32_t i = 0; set != NULL && i < listen_per_worker(set); i++) {
 		struct listen_view v = listen_view(set, i);
 		struct doc *d = doc_object(w->a), *fds = doc_array(w->a);
 
@@ -415,6 +415,11 @@ const char *handover_why(const struct handover *h)
 	const char *why = text_of(h->doc, "why");
 
 	return why != NULL ? why : "the new program gave up";
+}
+
+uint32_t handover_layout(const struct handover *h)
+{
+	return (uint32_t)number_of(h->doc, "layout", 0);
 }
 
 int handover_former(const struct handover *h)

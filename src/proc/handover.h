@@ -74,6 +74,8 @@ enum tl_status handover_exec(const struct doc *doc, const char *program,
 bool handover_keeps_conf(const struct handover *h);
 /* back: what the new program said. */
 const char *handover_why(const struct handover *h);
+/* Of the segment that the program before worked on. */
+uint32_t handover_layout(const struct handover *h);
 /* The descriptor of the program before, to go back to. */
 int handover_former(const struct handover *h);
 /* Takes descriptors, listeners and children into a fresh struct master whose

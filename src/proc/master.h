@@ -127,6 +127,8 @@ struct master {
 	pid_t trial_pid;
 	int conf_fd;   /* the configuration in force, for who takes over; -1 */
 	int former_fd; /* the program to go back to; -1 */
+	uint32_t former_layout; /* of the segment that it leaves; 0: not told */
+	bool must_serve; /* there is no program to go back to */
 	uint32_t upgrades;       /* tried, whatever came of it */
 	char upgrade_error[480]; /* of the last; empty: it went well */
 	bool killed_one; /* in the stop: the segment is not clean */

@@ -175,9 +175,9 @@ static enum tl_status need_tls(const struct conf *conf, struct tl_err *err)
 	for (size_t i = 0; i < pairs->n && st == TL_OK; i++) {
 		char *pair = tl_strdup(pairs->items[i]), *rest = NULL;
 
-		for (char *path = strtok_r(pair, " ", &rest);
+		for (char *path = strtok_r(pair, " \t", &rest);
 		     path != NULL && st == TL_OK;
-		     path = strtok_r(NULL, " ", &rest))
+		     path = strtok_r(NULL, " \t", &rest))
 			st = need(path, R_OK, "read", err);
 		tl_free(pair);
 	}

@@ -39,20 +39,31 @@ static enum tl_status prepare_crew(struct master *m, struct crew **crew_r,
 	return TL_OK;
 }
 
-/* Old processes of a crew, but the flusher, get QUIT: at most n of them. */
-static void drain_old(struct master *m, const struct crew *fresh, uint32_t n)
+/* Nobody takes its place. */
+static void retire(struct child *c, int sig)
+{
+	if (c->post != NULL)
+		c->post->child = NULL;
+	c->post = NULL;
+	child_signal(c, sig);
+}
+
+/* Old processes of a crew, but the flusher, get QUIT: at most n of them, those
+ * that have it already counted.  kind: NULL for all. */
+static void drain_old(struct master *m, const struct crew *fresh,
+		      const struct proc_kind *kind, uint32_t n)
 {
 	const struct proc_kind *flusher = kind_find("flusher");
 
 	for (uint32_t i = 0; i < SHM_SLOTS && n > 0; i++) {
 		struct child *c = &m->children[i];
 
-		if (c->state == CHILD_NONE || c->state == CHILD_STOPPING ||
-		    c->kind == flusher ||
+		if (c->state == CHILD_NONE || c->kind == flusher ||
+		    (kind != NULL && c->kind != kind) ||
 		    (c->post != NULL && c->post->crew == fresh))
 			continue;
-		c->post = NULL; /* nobody takes its place */
-		child_signal(c, SIGQUIT);
+		if (c->state != CHILD_STOPPING)
+			retire(c, SIGQUIT);
 		n--;
 	}
 }
@@ -79,6 +90,10 @@ static enum tl_status start_workers(struct master *m, struct crew *fresh,
 		master_turn(m, tl_mono_ms() + 100);
 		if (m->stop != STOP_NO)
 			return tl_err_set(err, TL_CANCELED, "told to stop");
+		if (m->crash_wanted)
+			return tl_err_set(err, TL_BUSY,
+					  "a process crashed; the segment is "
+					  "looked at first, try again");
 		if (fresh->failed)
 			return tl_err_set(err, TL_INVALID, "%s", fresh->why);
 		if (tl_mono_ms() >= due_mono_ms)
@@ -87,7 +102,7 @@ static enum tl_status start_workers(struct master *m, struct crew *fresh,
 					  READY_MS / 1000);
 		if (children_alive(m, worker->stop_rank) >=
 		    SHM_SLOT_DEPARTED - 2)
-			drain_old(m, fresh, missing(fresh, worker));
+			drain_old(m, fresh, worker, missing(fresh, worker));
 	}
 	return TL_OK;
 }
@@ -102,6 +117,7 @@ static void withdraw(struct master *m, struct crew **fresh)
 		if (crew->posts[i].child != NULL)
 			child_signal(crew->posts[i].child, SIGTERM);
 	crew_free(fresh, m->crew->listens);
+	crew_spawn(m->crew, NULL); /* those that had made room for them */
 }
 
 static void change_over(struct master *m, struct crew *fresh)
@@ -110,7 +126,7 @@ static void change_over(struct master *m, struct crew *fresh)
 	struct crew *old = m->crew;
 
 	m->crew = fresh;
-	drain_old(m, fresh, SHM_SLOTS);
+	drain_old(m, fresh, NULL, SHM_SLOTS);
 	for (const struct proc_kind *k = PROC_KINDS; k->name != NULL; k++)
 		if (k != flusher)
 			crew_spawn(fresh, k);

@@ -118,10 +118,14 @@ static enum tl_status open_in_time(struct master *m, enum shm_found *found_r,
 	const char *instance = m->crew->conf->server.instance;
 	struct shm_sizes z = master_sizes(m->crew->conf);
 	uint64_t due_mono_ms = tl_mono_ms() + ORPHANS_MS;
-	enum tl_status st;
+	enum tl_status st = TL_BUSY;
 
 	do {
 		err->text[0] = '\0';
+		/* Of several that lie there, the one that was in force. */
+		if (m->former_layout != 0 &&
+		    shm_take_over(instance, m->former_layout, err) == TL_BUSY)
+			continue;
 		st = shm_open_master(instance, &z, &m->shm, found_r, err);
 		if (st != TL_BUSY)
 			break;
@@ -138,7 +142,7 @@ enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 
 	if (st != TL_OK)
 		return tl_err_wrap(err, "segment '%s'", instance);
-	if (*found_r == SHM_FOUND_OTHER && m->upgrading) {
+	if (*found_r == SHM_FOUND_OTHER && m->upgrading && !m->must_serve) {
 		shm_close(&m->shm); /* the program before can use what it has */
 		shm_remove(instance);
 		return TL_VERSION;
@@ -147,8 +151,8 @@ enum tl_status segment_open(struct master *m, enum shm_found *found_r,
 		log_warn("the segment of '%s' cannot be used (%s); kept aside, "
 			 "a new one made",
 			 instance, err->text);
-		tell_other(instance);
 	}
+	tell_other(instance);
 	if (*found_r == SHM_FOUND_NONE || *found_r == SHM_FOUND_OTHER)
 		return TL_OK;
 	return await_orphans(m, err);

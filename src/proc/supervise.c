@@ -20,6 +20,7 @@
 #include "shm/metrics.h"
 
 #define STUCK_MS 5000
+#define SLOT_MS  100 /* between looks for a free one */
 
 const struct proc_kind *kind_find(const char *name)
 {
@@ -96,14 +97,26 @@ static enum tl_status eventfds_upto(struct master *m, uint32_t n,
 
 static void post_later(struct post *post);
 
+static void post_again(struct post *post)
+{
+	struct timeval tv = backoff_timeval(SLOT_MS);
+
+	evtimer_add(post->timer, &tv);
+}
+
 static void post_spawn(struct post *post)
 {
 	struct master *m = post->crew->m;
 	struct child *c;
 	struct tl_err err;
 
-	if (m->hold || post->child != NULL || (c = free_slot(m)) == NULL)
+	if (m->hold || post->child != NULL)
 		return;
+	c = free_slot(m);
+	if (c == NULL) { /* those that drain hold them all */
+		post_again(post);
+		return;
+	}
 	memset(c, 0, sizeof(*c));
 	c->m = m;
 	c->kind = post->kind;

@@ -51,24 +51,44 @@ static void tell(int fd, enum verdict v, const char *words)
 
 /* ---- both programs ------------------------------------------------------- */
 
+static enum tl_status crashed(struct tl_err *err)
+{
+	return tl_err_set(err, TL_BUSY,
+			  "a process crashed; the segment is looked at first, "
+			  "try again");
+}
+
 /*
  * Returns only when it failed.  No signal may come between two programs: what
- * was caught is seen to before, what comes from here on stays pending.
+ * was caught is seen to before, and nobody is born of it; what comes from here
+ * on stays pending.  Then only the state is what the next program will find.
  */
-static enum tl_status become(struct master *m, const struct doc *doc,
-			     const char *path, struct tl_err *err)
+static enum tl_status become(struct master *m, enum handover_role role,
+			     const char *why, const char *path,
+			     struct tl_err *err)
 {
+	bool held = m->hold;
 	sigset_t all, before;
 	enum tl_status st;
+	struct tl_arena a;
 
+	tl_arena_init(&a);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
+	m->hold = true;
 	event_base_loop(m->base, EVLOOP_NONBLOCK);
 	if (m->stop != STOP_NO)
 		st = tl_err_set(err, TL_CANCELED, "told to stop");
+	else if (m->crash_wanted && role == HANDOVER_FORWARD)
+		st = crashed(err);
 	else
-		st = handover_exec(doc, path, m->argv, err);
+		st = handover_exec(handover_of(m, role, why, &a), path,
+				   m->argv, err);
+	m->hold = held;
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	tl_arena_deinit(&a);
+	if (!held)
+		crew_spawn(m->crew, NULL); /* of those that died meanwhile */
 	return st;
 }
 
@@ -140,7 +160,7 @@ static enum tl_status trial_end(struct master *m, int fd, bool *afresh_r,
 	bool late;
 	ssize_t n;
 
-	while (m->trial_pid != 0 && m->stop == STOP_NO &&
+	while (m->trial_pid != 0 && m->stop == STOP_NO && !m->crash_wanted &&
 	       tl_mono_ms() < due_mono_ms)
 		master_turn(m, due_mono_ms);
 	late = m->trial_pid != 0;
@@ -153,6 +173,8 @@ static enum tl_status trial_end(struct master *m, int fd, bool *afresh_r,
 	close(fd);
 	if (m->stop != STOP_NO)
 		return tl_err_set(err, TL_CANCELED, "told to stop");
+	if (m->crash_wanted)
+		return crashed(err);
 	if (late)
 		return tl_err_set(err, TL_DEADLINE,
 				  "'%s' did not say within %d s whether it "
@@ -179,6 +201,8 @@ static enum tl_status await_quiet(struct master *m, struct tl_err *err)
 		master_turn(m, tl_mono_ms() + 1000);
 		if (m->stop != STOP_NO)
 			return tl_err_set(err, TL_CANCELED, "told to stop");
+		if (m->crash_wanted)
+			return crashed(err);
 		if (tl_mono_ms() >= due_mono_ms)
 			return tl_err_set(err, TL_BUSY,
 					  "processes do not get ready; see the "
@@ -208,7 +232,6 @@ static void pause_politely(struct master *m)
 static enum tl_status go_forward(struct master *m, bool afresh,
 				 struct tl_err *err)
 {
-	struct tl_arena a;
 	enum tl_status st;
 
 	m->former_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
@@ -216,13 +239,8 @@ static enum tl_status go_forward(struct master *m, bool afresh,
 		return tl_err_sys(err, "open the program that runs");
 	if (afresh)
 		pause_politely(m);
-	tl_arena_init(&a);
-	st = become(m,
-		    handover_of(m,
-				afresh ? HANDOVER_AFRESH : HANDOVER_FORWARD,
-				NULL, &a),
+	st = become(m, afresh ? HANDOVER_AFRESH : HANDOVER_FORWARD, NULL,
 		    m->argv[0], err);
-	tl_arena_deinit(&a);
 	if (afresh)
 		master_go_on(m);
 	return st;
@@ -342,13 +360,13 @@ static void await_strangers(struct master *m)
 }
 
 /* Returns only when even that failed. */
-static void go_back(struct master *m, const struct doc *doc)
+static void go_back(struct master *m, enum handover_role role, const char *why)
 {
 	struct tl_err err;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", m->former_fd);
-	if (become(m, doc, path, &err) != TL_OK)
+	if (become(m, role, why, path, &err) != TL_OK)
 		log_error("cannot go back to the program before: %s", err.text);
 }
 
@@ -384,6 +402,8 @@ static enum tl_status change_crew(struct master *m, struct tl_err *err)
 
 	prepare_begin(m);
 	st = prepare_end(m, &p, err);
+	if (st == TL_OK && m->crash_wanted)
+		return crashed(err);
 	if (st == TL_OK && p.status == TL_UNAVAILABLE)
 		log_warn("the database is away (%s); the schema is not looked "
 			 "at",
@@ -399,13 +419,11 @@ static enum tl_status forward(struct master *m, const struct handover *h,
 			      struct tl_err *err)
 {
 	enum tl_status st = take_over(m, h, err);
-	struct tl_arena a;
 
 	if (st != TL_OK) {
 		upgrade_give_up(h, m->argv, err);
 		return st; /* nobody can go on */
 	}
-	tl_arena_init(&a);
 	unblock_signals();
 	master_reap(m);
 	m->crew->serving = true;
@@ -413,10 +431,9 @@ static enum tl_status forward(struct master *m, const struct handover *h,
 	st = change_crew(m, err);
 	if (st != TL_OK && m->stop == STOP_NO) {
 		await_strangers(m);
-		go_back(m, handover_of(m, HANDOVER_BACK, err->text, &a));
+		go_back(m, HANDOVER_BACK, err->text);
 		refused(m, err->text);
 	}
-	tl_arena_deinit(&a);
 	return TL_OK;
 }
 
@@ -426,19 +443,21 @@ static enum tl_status afresh(struct master *m, const struct handover *h,
 			     struct tl_err *err)
 {
 	enum tl_status st = handover_adopt(h, m, err);
-	struct tl_arena a;
 
+	if (st != TL_OK) {
+		upgrade_give_up(h, m->argv, err);
+		return st;
+	}
 	unblock_signals();
-	if (st == TL_OK)
-		st = master_start(m, err);
+	m->former_layout = handover_layout(h);
+	m->must_serve = h->role == HANDOVER_BACK_AFRESH;
+	st = master_start(m, err);
 	if (st == TL_OK || m->stop != STOP_NO || h->role != HANDOVER_AFRESH)
 		return st;
 	log_error("the new program cannot start: %s", err->text);
 	m->hold = true;
 	master_pause(m);
-	tl_arena_init(&a);
-	go_back(m, handover_of(m, HANDOVER_BACK_AFRESH, err->text, &a));
-	tl_arena_deinit(&a);
+	go_back(m, HANDOVER_BACK_AFRESH, err->text);
 	return st;
 }
 

@@ -59,7 +59,7 @@ const struct shm_fact SHM_FACTS[] = {
 	FIELD(shm_slot, started_mono_ms), FIELD(shm_slot, conf_generation),
 	FIELD(shm_slot, kind), FIELD(shm_slot, number),
 	FIELD(shm_slot, strict_waiting), FIELD(shm_slot, task_due_mono_ms),
-	FIELD(shm_slot, tasks_running), FIELD(shm_slot, pad),
+	FIELD(shm_slot, tasks_running),
 
 	STRUCT(shm_metrics), FIELD(shm_metrics, counter),
 
@@ -69,21 +69,20 @@ const struct shm_fact SHM_FACTS[] = {
 	FIELD(shm_limit, id64), FIELD(shm_limit, name),
 	FIELD(shm_limit, name_len), FIELD(shm_limit, algorithm),
 	FIELD(shm_limit, scope), FIELD(shm_limit, shadow),
-	FIELD(shm_limit, pad), FIELD(shm_limit, count),
+  FIELD(shm_limit, count),
 	FIELD(shm_limit, burst), FIELD(shm_limit, window_ms),
 	FIELD(shm_limit, prev_window_ms),
 
 	STRUCT(shm_plan),
 	FIELD(shm_plan, plan_id), FIELD(shm_plan, name),
-	FIELD(shm_plan, name_len), FIELD(shm_plan, used), FIELD(shm_plan, pad),
+	FIELD(shm_plan, name_len), FIELD(shm_plan, used),
 	FIELD(shm_plan, daily_credit_limit), FIELD(shm_plan, rate_limit),
-	FIELD(shm_plan, pad2),
 
 	STRUCT(shm_policy),
 	FIELD(shm_policy, n_limits), FIELD(shm_policy, n_plans),
 	OF(shm_policy, limits, shm_limit), OF(shm_policy, plans, shm_plan),
 
-	STRUCT(shm_bucket), FIELD(shm_bucket, word), FIELD(shm_bucket, spare),
+	STRUCT(shm_bucket), FIELD(shm_bucket, word),
 
 	STRUCT(shm_key),
 	FIELD(shm_key, state), FIELD(shm_key, last_used_ms),
@@ -103,23 +102,22 @@ const struct shm_fact SHM_FACTS[] = {
 	FIELD(shm_user, extras), FIELD(shm_user, free_next),
 	FIELD(shm_user, last_used_ms), FIELD(shm_user, mark),
 	FIELD(shm_user, refused), FIELD(shm_user, refused_flushed),
-	FIELD(shm_user, pad),
 
 	STRUCT(shm_extras),
 	FIELD(shm_extras, state), FIELD(shm_extras, hash),
 	FIELD(shm_extras, free_next), FIELD(shm_extras, next),
 	FIELD(shm_extras, has_scopes), FIELD(shm_extras, has_cidrs),
-	FIELD(shm_extras, has_overrides), FIELD(shm_extras, pad),
+	FIELD(shm_extras, has_overrides),
 	FIELD(shm_extras, mark), FIELD(shm_extras, items),
 
 	STRUCT(shm_negative),
 	FIELD(shm_negative, tag), FIELD(shm_negative, until_mono_ms),
-	FIELD(shm_negative, owner), FIELD(shm_negative, pad),
+	FIELD(shm_negative, owner),
 
 	STRUCT(shm_window),
 	FIELD(shm_window, tag), FIELD(shm_window, last_mono_ms),
 	FIELD(shm_window, window_ms), FIELD(shm_window, subject),
-	FIELD(shm_window, pad), FIELD(shm_window, ring),
+  FIELD(shm_window, ring),
 
 	STRUCT(shm_record),
 	FIELD(shm_record, key_id), FIELD(shm_record, user_id),
@@ -144,7 +142,6 @@ const struct shm_fact SHM_FACTS[] = {
 	FIELD(shm_log_row, prompt_tokens),
 	FIELD(shm_log_row, completion_tokens), FIELD(shm_log_row, credits),
 	FIELD(shm_log_row, day), FIELD(shm_log_row, model_len),
-	FIELD(shm_log_row, pad),
 
 	STRUCT(shm_batch),
 	FIELD(shm_batch, state), FIELD(shm_batch, seq),
@@ -159,7 +156,6 @@ const struct shm_fact SHM_FACTS[] = {
 	STRUCT(shm_idem),
 	FIELD(shm_idem, state), FIELD(shm_idem, tag),
 	OF(shm_idem, rec, shm_idem_record), FIELD(shm_idem, commit_gen),
-	FIELD(shm_idem, pad),
 
 	STRUCT(shm_log_slot),
 	FIELD(shm_log_slot, word), FIELD(shm_log_slot, body),

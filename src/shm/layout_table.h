@@ -6,6 +6,7 @@
  * one left (translate.c).  Its hash says whether two programs may work on one
  * segment at the same time.
  *
+ * Padding is no field: whoever takes of it for a new one adds that here.
  * Whoever gives a word another meaning, and not only another place, gives the
  * field another name: then no release takes the one for the other.
  */

@@ -23,6 +23,8 @@ enum tl_status segment_check(const struct shm_constants *k, uint64_t file_bytes,
 enum tl_status segment_translate(const char *old_name, const char *name,
 				 struct shm **shm_r,
 				 struct tl_err *err) TL_MUST_CHECK;
+struct stat;
+bool segment_is_ours(const struct stat *sb);
 bool segment_slot_alive(const struct shm_slot *p, uint64_t *pid_r);
 void segment_boot_id(uint8_t boot_id[16]);
 void shm_unlink_name(const char *name);

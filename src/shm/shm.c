@@ -263,6 +263,19 @@ static void fill_node_id(const char *name, char dst[48])
 		snprintf(dst, 48, "%.22s/%.15s-%08x", host, instance, crc);
 }
 
+/* Beside a segment of this instance that could not be taken over. */
+static bool another_is_left(const char *name)
+{
+	const char *begin = strchr(name, '.'), *end = strrchr(name, '.');
+	char instance[64], other[64];
+
+	if (begin == NULL || end <= begin)
+		return false;
+	snprintf(instance, sizeof(instance), "%.*s", (int)(end - begin - 1),
+		 begin + 1);
+	return shm_other(instance, other) > 0;
+}
+
 static void fill_constants(const char *name, const struct shm_sizes *z,
 			   struct shm_constants *k)
 {
@@ -280,6 +293,10 @@ static void fill_constants(const char *name, const struct shm_sizes *z,
 	segment_boot_id(k->boot_id);
 	tl_random(k->seed, sizeof(k->seed));
 	fill_node_id(name, k->node_id);
+	if (another_is_left(name)) /* whose usage is to come under its name */
+		snprintf(k->node_id + strcspn(k->node_id, "/"),
+			 sizeof(k->node_id) - 23, "/%016llx",
+			 (unsigned long long)k->epoch);
 	k->crc = constants_crc(k);
 }
 
@@ -406,6 +423,13 @@ enum tl_status segment_check(const struct shm_constants *k, uint64_t file_bytes,
 	return TL_OK;
 }
 
+/* Anybody may put a file into /dev/shm. */
+bool segment_is_ours(const struct stat *sb)
+{
+	return S_ISREG(sb->st_mode) && sb->st_uid == geteuid() &&
+	       (sb->st_mode & 022) == 0;
+}
+
 static enum tl_status open_existing(const char *name, bool read_only,
 				    struct shm **shm_r, struct tl_err *err)
 {
@@ -418,6 +442,12 @@ static enum tl_status open_existing(const char *name, bool read_only,
 		return tl_err_set(err, TL_NOT_FOUND, "no segment '%s'", name);
 	if (fd < 0 || fstat(fd, &sb) < 0) {
 		st = tl_err_sys(err, "open segment '%s'", name);
+		goto out;
+	}
+	if (!read_only && !segment_is_ours(&sb)) {
+		st = tl_err_set(err, TL_DENIED,
+				"it belongs to another account, or others may "
+				"write to it");
 		goto out;
 	}
 	if (sb.st_size < (off_t)sizeof(struct shm_head)) {
@@ -446,17 +476,47 @@ static bool same_sizes(const struct shm_constants *k,
 	       want.window_ms == k->window_ms;
 }
 
-enum tl_status shm_make_fresh(const char *instance, const struct shm_sizes *z,
-			      struct shm **shm_r, struct tl_err *err)
+static enum tl_status set_aside(const char *name, struct tl_err *err)
 {
-	char name[64], from[96], to[96];
+	char from[96], to[96];
 
-	shm_name(instance, name);
 	snprintf(from, sizeof(from), "/dev/shm%s", name);
 	snprintf(to, sizeof(to), "/dev/shm%s.kept", name);
 	if (rename(from, to) < 0 && errno != ENOENT)
 		return tl_err_sys(err, "set segment '%s' aside", name);
-	return segment_create(name, z, NULL, shm_r, err);
+	return TL_OK;
+}
+
+enum tl_status shm_make_fresh(const char *instance, const struct shm_sizes *z,
+			      struct shm **shm_r, struct tl_err *err)
+{
+	enum tl_status st;
+	char name[64];
+
+	shm_name(instance, name);
+	st = set_aside(name, err);
+	return st == TL_OK ? segment_create(name, z, NULL, shm_r, err) : st;
+}
+
+enum tl_status shm_take_over(const char *instance, uint32_t layout,
+			     struct tl_err *err)
+{
+	char name[64], other[64];
+	struct shm *s = NULL;
+	enum tl_status st;
+	int fd;
+
+	shm_name(instance, name);
+	name_of(instance, layout, other);
+	fd = layout == SHM_LAYOUT ? -1 : shm_open(other, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return TL_OK; /* done before, or its own */
+	close(fd);
+	st = set_aside(name, err);
+	if (st == TL_OK)
+		st = segment_translate(other, name, &s, err);
+	shm_close(&s);
+	return st;
 }
 
 enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,

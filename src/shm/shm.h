@@ -77,6 +77,13 @@ enum shm_found {
 enum tl_status shm_open_master(const char *instance, const struct shm_sizes *z,
 			       struct shm **shm_r, enum shm_found *found_r,
 			       struct tl_err *err) TL_MUST_CHECK;
+/*
+ * In an upgrade: the segment of that other layout becomes this one's, and one
+ * that lay there already is set aside.  Any failure is told again, with its
+ * words, by shm_open_master, but TL_BUSY: processes of it live.
+ */
+enum tl_status shm_take_over(const char *instance, uint32_t layout,
+			     struct tl_err *err) TL_MUST_CHECK;
 /* The segment as it is, while processes work on it; never makes one. */
 enum tl_status shm_attach(const char *instance, struct shm **shm_r,
 			  struct tl_err *err) TL_MUST_CHECK;

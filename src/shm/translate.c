@@ -264,6 +264,36 @@ static enum tl_status read_constants(struct old *o)
 	return TL_OK;
 }
 
+/* What every release has, or what is in it could not be told. */
+static bool must_be_there(uint32_t region)
+{
+	return region == SHM_R_SLOTS || region == SHM_R_BATCHES ||
+	       region == SHM_R_KEYS || region == SHM_R_KEY_DIR ||
+	       region == SHM_R_USERS || region == SHM_R_USER_DIR ||
+	       region == SHM_R_EXTRAS || region == SHM_R_EXTRAS_DIR;
+}
+
+static bool region_is_right(struct old *o, uint32_t i)
+{
+	const struct shm_region *r = &o->k.regions[i];
+	const char *type = shm_region_type(i);
+	const struct map *m = NULL;
+
+	if (o->region_at[i] < 0 && !must_be_there(i))
+		return true;
+	if (strcmp(type, "words") != 0 && (m = map_of(o, type, 0)) == NULL)
+		return false;
+	if (o->region_at[i] >= 0 && inside(o, r->offset, r->size_bytes) &&
+	    (uint64_t)r->stride * r->count <= r->size_bytes &&
+	    (m == NULL ? r->count == 0 || r->stride > 0
+		       : r->stride == m->from_bytes))
+		return true;
+	(void)tl_err_set(o->err, TL_BROKEN,
+			 "region '%s' is missing or lies outside",
+			 shm_region_name(i));
+	return false;
+}
+
 /* Ours, by name: the numbers may differ.  Their own table lies in k, copied in
  * its order, of as many regions as we know ourselves. */
 static enum tl_status find_regions(struct old *o)
@@ -288,16 +318,9 @@ static enum tl_status find_regions(struct old *o)
 				o->k.regions[i] = theirs[at];
 			}
 	}
-	for (uint32_t i = 0; i < SHM_REGIONS; i++) {
-		const struct shm_region *r = &o->k.regions[i];
-
-		if (o->region_at[i] >= 0 &&
-		    (!inside(o, r->offset, r->size_bytes) ||
-		     (uint64_t)r->stride * r->count > r->size_bytes))
-			return tl_err_set(o->err, TL_BROKEN,
-					  "region '%s' lies outside",
-					  shm_region_name(i));
-	}
+	for (uint32_t i = 0; i < SHM_REGIONS; i++)
+		if (!region_is_right(o, i))
+			return TL_BROKEN;
 	return TL_OK;
 }
 
@@ -393,6 +416,8 @@ static enum tl_status fill(struct old *o, struct shm *dst)
 
 	if (m == NULL)
 		return TL_VERSION;
+	if (!inside(o, 0, m->from_bytes))
+		return tl_err_set(o->err, TL_BROKEN, "its head is cut off");
 	for (uint32_t i = 0; i < m->n; i++) /* not the constants before it */
 		memcpy((uint8_t *)dst->head + m->moves[i].to,
 		       o->base + m->moves[i].from, m->moves[i].size_bytes);
@@ -453,6 +478,10 @@ static enum tl_status map_old(int fd, struct old *o)
 
 	if (fstat(fd, &sb) < 0)
 		return tl_err_sys(o->err, "look at it");
+	if (!segment_is_ours(&sb))
+		return tl_err_set(o->err, TL_DENIED,
+				  "it belongs to another account, or others "
+				  "may write to it");
 	if (sb.st_size < (off_t)sizeof(struct beginning))
 		return tl_err_set(o->err, TL_BROKEN, "truncated: %lld bytes",
 				  (long long)sb.st_size);

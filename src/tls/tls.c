@@ -121,7 +121,8 @@ static void set_manners(SSL_CTX *ctx)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION |
 					 SSL_OP_NO_RENEGOTIATION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE |
-					 SSL_OP_PRIORITIZE_CHACHA);
+					 SSL_OP_PRIORITIZE_CHACHA |
+					 SSL_OP_IGNORE_UNEXPECTED_EOF);
 	/* A queue may have moved when the rest of it is written, and idle
 	 * connections, of which there are many, need no buffers. */
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -132,6 +133,27 @@ static void set_manners(SSL_CTX *ctx)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_security_level(ctx, 2);
 	SSL_CTX_set_alpn_select_cb(ctx, on_protocols, NULL);
+}
+
+/* What is resumed is not verified again, and with TLS 1.3 each resumption
+ * makes a new ticket: the certificate's end has to be looked at here. */
+static SSL_TICKET_RETURN on_unsealed(SSL *ssl, SSL_SESSION *session,
+				     const unsigned char *name, size_t len,
+				     SSL_TICKET_STATUS status, void *arg)
+{
+	X509 *x = session != NULL ? SSL_SESSION_get0_peer(session) : NULL;
+
+	(void)ssl;
+	(void)name;
+	(void)len;
+	(void)arg;
+	if (x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) <= 0)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (status == SSL_TICKET_SUCCESS)
+		return SSL_TICKET_RETURN_USE;
+	return status == SSL_TICKET_SUCCESS_RENEW
+		       ? SSL_TICKET_RETURN_USE_RENEW
+		       : SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
 static enum tl_status set_client_ca(SSL_CTX *ctx, const struct conf *conf,
@@ -157,6 +179,7 @@ static enum tl_status set_client_ca(SSL_CTX *ctx, const struct conf *conf,
 	if (conf->tls.client_certificates == CONF_CLIENT_REQUIRED)
 		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(ctx, mode, NULL);
+	(void)SSL_CTX_set_session_ticket_cb(ctx, NULL, on_unsealed, NULL);
 	return TL_OK;
 }
 

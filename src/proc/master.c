@@ -305,8 +305,11 @@ static void want_flusher(struct master *m)
 	uint64_t due_mono_ms = tl_mono_ms() + FLUSHER_MS;
 	unsigned asked = m->stop_signals;
 
-	if (!m->crew->serving || m->crash_wanted)
-		return; /* nothing was counted, or nobody may touch it */
+	/* Nothing was counted, nobody may touch it, or it could not start.  A
+	 * worker may have answered before the start was over. */
+	if (m->shm == NULL || m->shm->my_metrics == NULL || m->crash_wanted ||
+	    m->crew->failed)
+		return;
 	m->hold = false;
 	crew_revive(m->crew, flusher);
 	while (children_alive(m, flusher->stop_rank) > 0 &&

@@ -165,6 +165,7 @@ START_TEST(killed_child_is_replaced)
 	WAIT_UNTIL(gone(old) && daemon_child(d, kinds[_i]) != old);
 	WAIT_UNTIL(gate(KEY_PRO, "") == 200);
 	want(200);
+	WAIT_UNTIL(workers_are(2, old));
 	ck_assert(workers_are(2, old));
 }
 END_TEST

@@ -119,7 +119,8 @@ build_in() { # DIR CONFIGURE-ARGUMENTS...
 }
 
 failure_lines() { # LOG - which of its checks it was, however far up
-	grep -aE '^[^ :]+:[0-9]+:[FE]:|FAILED|^ *not ok' "$1" | head -n 20
+	grep -aE '^[^ :]+:[0-9]+:[FE]:|FAILED|^ *not ok' "$1" | head -n 20 |
+		grep . || tail -n 5 "$1"
 }
 
 # A few that failed beside others run once more, alone: who starves is not

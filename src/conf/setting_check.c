@@ -175,6 +175,10 @@ enum tl_status setting_check_state_dir(struct tl_str s, struct tl_err *err)
 		n--;
 	if (s.ptr[n - 1] == ' ')
 		return refuse(err, s, "ends in a blank; take it away");
+	if (s.ptr[n - 1] == '\\')
+		return refuse(err, s,
+			      "ends in a backslash, by which a line would go on; "
+			      "take it away");
 	return setting_check_path(s, err);
 }
 

@@ -280,6 +280,8 @@ static const struct {
 	{ "[server]\nstate_dir = /var/lib /\n",
 	  "tallyd.conf:2: server.state_dir: '/var/lib /' ends in a blank; take "
 	  "it away" },
+	{ "[server]\nstate_dir = /var/lib\\//\n",
+	  "tallyd.conf:2: server.state_dir: '/var/lib\\//' ends in a backslash" },
 	{ "[server]\nstate_dir = here\n",
 	  "tallyd.conf:2: server.state_dir: 'here' is not absolute; begin it "
 	  "with '/'" },

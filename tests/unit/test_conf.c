@@ -281,7 +281,8 @@ static const struct {
 	  "tallyd.conf:2: server.state_dir: '/var/lib /' ends in a blank; take "
 	  "it away" },
 	{ "[server]\nstate_dir = /var/lib\\//\n",
-	  "tallyd.conf:2: server.state_dir: '/var/lib\\//' ends in a backslash" },
+	  "tallyd.conf:2: server.state_dir: '/var/lib\\//' ends in a backslash, "
+	  "by which a line would go on; take it away" },
 	{ "[server]\nstate_dir = here\n",
 	  "tallyd.conf:2: server.state_dir: 'here' is not absolute; begin it "
 	  "with '/'" },

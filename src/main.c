@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/paths.h"
 #include "conf/conf.h"
 #include "http/evmem.h"
 #include "pg/pg.h"
@@ -90,24 +91,12 @@ static int parse(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* Links stay, because whoever swaps one wants the next reload or upgrade to
- * follow it. */
-static char *absolute(const char *name)
-{
-	char *cwd = name[0] == '/' ? NULL : getcwd(NULL, 0);
-	char *path = cwd != NULL ? tl_asprintf("%s/%s", cwd, name)
-				 : tl_strdup(name);
-
-	free(cwd);
-	return path;
-}
-
 /* The title takes the place of argv, and a daemon's directory is another one
  * at a reload: what is kept is copied, the file by its whole path. */
 static void keep_options(struct options *o)
 {
 	if (o->file != NULL)
-		o->file = absolute(o->file);
+		o->file = tl_path_absolute(o->file);
 	for (size_t i = 0; i < o->n_overrides; i++)
 		o->overrides[i] = tl_strdup(o->overrides[i]);
 }
@@ -252,7 +241,7 @@ static char *path_of(const char *name)
 	char *path;
 
 	if (strchr(name, '/') != NULL)
-		return absolute(name);
+		return tl_path_absolute(name);
 	while (rest != NULL && *rest != '\0') {
 		size_t len = strcspn(rest, ":");
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/paths.h"
 #include "conf/conf_file.h"
 #include "conf/setting.h"
 #include "tally/key.h"
@@ -312,11 +313,6 @@ static bool to_socket(const char *log_target)
 	       strcmp(log_target, "journald") == 0;
 }
 
-static const char *without_tls(const char *address)
-{
-	return strncmp(address, "tls:", 4) == 0 ? address + 4 : address;
-}
-
 /* One socket has one address, and speaks one way. */
 static enum tl_status check_listen(struct loader *l, struct tl_err *err)
 {
@@ -324,8 +320,8 @@ static enum tl_status check_listen(struct loader *l, struct tl_err *err)
 
 	for (size_t i = 0; i < a->n; i++)
 		for (size_t k = 0; k < i; k++)
-			if (strcmp(without_tls(a->items[i]),
-				   without_tls(a->items[k])) == 0) {
+			if (strcmp(conf_socket_address(a->items[i]),
+				   conf_socket_address(a->items[k])) == 0) {
 				(void)tl_err_set(err, TL_INVALID,
 						 "'%s' and '%s' are one "
 						 "address; give it once",
@@ -454,17 +450,6 @@ static char *derive_instance(const char *state_dir)
 	return tl_asprintf("t%s", hex);
 }
 
-/* Links stay: whoever swaps one wants the next reload to follow it. */
-static char *absolute(const char *file)
-{
-	char *cwd = file[0] == '/' ? NULL : getcwd(NULL, 0);
-	char *whole =
-		cwd == NULL ? tl_strdup(file) : tl_asprintf("%s/%s", cwd, file);
-
-	free(cwd);
-	return whole;
-}
-
 static void fill_derived(struct conf *c, const char *file)
 {
 	char *dir = c->server.state_dir;
@@ -476,7 +461,7 @@ static void fill_derived(struct conf *c, const char *file)
 		c->server.instance = derive_instance(dir);
 	}
 	if (file != NULL)
-		c->file = absolute(file);
+		c->file = tl_path_absolute(file);
 }
 
 enum tl_status conf_load(const struct conf_source *src, struct conf **conf_r,

@@ -203,6 +203,11 @@ struct conf_source {
 enum tl_status conf_load(const struct conf_source *src, struct conf **conf_r,
 			 struct tl_err *err) TL_MUST_CHECK;
 void conf_free(struct conf **conf);
+/* An item of server.listen without "tls:", which says what is spoken there. */
+static inline const char *conf_socket_address(const char *address)
+{
+	return strncmp(address, "tls:", 4) == 0 ? address + 4 : address;
+}
 /* TL_INVALID names the first key that differs and needs a restart. */
 enum tl_status conf_check_reload(const struct conf *old, const struct conf *new_,
 				 struct tl_err *err) TL_MUST_CHECK;

@@ -72,7 +72,6 @@ static struct writer begin(struct tl_arena *a, enum handover_role role)
 
 	put_int(&w, w.doc, "format", FORMAT);
 	put_text(&w, w.doc, "role", role_names[role]);
-	put_text(&w, w.doc, "version", PACKAGE_VERSION);
 	put_int(&w, w.doc, "layout", SHM_LAYOUT);
 	/* JSON's integers end at 63 bits for some readers */
 	put_int(&w, w.doc, "layout_hash", (int64_t)(shm_layout_hash() >> 1));

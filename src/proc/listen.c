@@ -44,12 +44,6 @@ static bool is_unix(const char *address)
 	return strncmp(address, "unix:", 5) == 0;
 }
 
-/* What is spoken on a socket is its worker's affair. */
-static const char *without_tls(const char *address)
-{
-	return strncmp(address, "tls:", 4) == 0 ? address + 4 : address;
-}
-
 /* ---- addresses ----------------------------------------------------------- */
 
 static enum tl_status unix_address(const char *path, union any_address *a,
@@ -178,7 +172,7 @@ static enum tl_status parse(const char *address, union any_address *a,
 	memset(a, 0, sizeof(*a));
 	return is_unix(address)
 		       ? unix_address(address + 5, a, len_r, err)
-		       : tcp_address(without_tls(address), a, len_r, err);
+		       : tcp_address(conf_socket_address(address), a, len_r, err);
 }
 
 static enum tl_status open_one(const char *address, bool reuseport, int *fd_r,
@@ -214,8 +208,8 @@ static const struct listener *find(const struct listen_set *set,
 				   const char *address)
 {
 	for (uint32_t i = 0; set != NULL && i < set->n; i++)
-		if (strcmp(without_tls(set->listeners[i].address),
-			   without_tls(address)) == 0)
+		if (strcmp(conf_socket_address(set->listeners[i].address),
+			   conf_socket_address(address)) == 0)
 			return &set->listeners[i];
 	return NULL;
 }

@@ -18,7 +18,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/paths.h"
-#include "proc/hand_over.h"
+#include "proc/give_away.h"
 #include "tls/tls.h"
 
 struct account {
@@ -331,7 +331,7 @@ static enum tl_status drop_to(const struct conf *conf, const struct account *a,
 		return TL_OK;
 	}
 	if (st == TL_OK)
-		st = hand_over(conf, a->uid, a->gid, err);
+		st = give_away(conf, a->uid, a->gid, err);
 	if (st == TL_OK)
 		st = become(a, err);
 	return st == TL_OK ? st : tl_err_wrap(err, "server.user '%s'", a->name);

@@ -4,7 +4,10 @@
 # Source it (bash, set -eu) as root with `dir` set.  What is made there once is
 # used again: remove dir to begin anew.
 
-MIRROR=${TALLY_MIRROR:-http://deb.debian.org/debian}
+# where this machine has its packages from
+# shellcheck disable=SC2016 # apt's own
+MIRROR=${TALLY_MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' \
+	'Created-By: Packages' 'Codename: bookworm' | head -n 1)}
 
 say() {
 	echo "[$((SECONDS - begun)) s] $*"

@@ -1,5 +1,5 @@
 /*
- * hand_over.h - what root's daemon left becomes the account's.
+ * give_away.h - what root's daemon left becomes the account's.
  *
  * The state directory with all below it, the log file, the segments of the
  * instance: what belongs to root there is given to the account.  Works on
@@ -9,8 +9,8 @@
  * Runs in: master, as root, before it changes.  Suspends: no.  Blocks: on the
  * file system.
  */
-#ifndef TALLY_PROC_HAND_OVER_H
-#define TALLY_PROC_HAND_OVER_H
+#ifndef TALLY_PROC_GIVE_AWAY_H
+#define TALLY_PROC_GIVE_AWAY_H
 
 #include <sys/types.h>
 
@@ -18,7 +18,7 @@
 #include "conf/conf.h"
 
 /* Makes state directory and log file where there are none. */
-enum tl_status hand_over(const struct conf *conf, uid_t uid, gid_t gid,
+enum tl_status give_away(const struct conf *conf, uid_t uid, gid_t gid,
 			 struct tl_err *err) TL_MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "proc/hand_over.h"
+#include "proc/give_away.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -143,7 +143,7 @@ static enum tl_status give_log(const char *path, const struct heir *h,
 	return st;
 }
 
-enum tl_status hand_over(const struct conf *conf, uid_t uid, gid_t gid,
+enum tl_status give_away(const struct conf *conf, uid_t uid, gid_t gid,
 			 struct tl_err *err)
 {
 	const struct heir h = { uid, gid };
